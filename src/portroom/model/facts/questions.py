@@ -1,0 +1,39 @@
+"""The questions: what a user wants to know, as values that no door can misread."""
+
+from __future__ import annotations
+
+import msgspec
+
+from portroom.model.facts.sockets import Operation, Protocol
+
+DEFAULT_LIMIT = 100
+"""Keys shown unless asked otherwise; making more costs time and tells little."""
+
+
+class HeadroomQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How many more connections fit, and to what.
+
+    Args:
+        address: ``ADDRESS``, ``ADDRESS:PORT`` or a host name as the user wrote
+            it, see ``model.laws.target``; None asks for every key.
+        from_address: The local address, or None for the one of the route.
+        protocol: TCP or UDP.
+        operation: How the port would be got: CONNECT or BIND0.
+        limit: Keys to answer with, the tightest first; 0 is all of them.
+        probe: Let the kernel itself settle the ports in doubt.
+        probe_last: Probe although less than two ports are surely free.
+        owners: Look for the processes behind the keys that are shown.
+        threads: Threads that read the kernel's tables; 0 leaves the choice to
+            portroom.
+    """
+
+    address: str | None = None
+    from_address: str | None = None
+    protocol: Protocol = Protocol.TCP
+    operation: Operation = Operation.CONNECT
+    limit: int = DEFAULT_LIMIT
+    probe: bool = False
+    probe_last: bool = False
+    owners: bool = True
+    threads: int = 0
