@@ -1,0 +1,1 @@
+"""READ: the only room that reads the system. It returns model values."""

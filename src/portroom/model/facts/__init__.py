@@ -1,0 +1,1 @@
+"""The nouns: values that say what is, without a judgement."""

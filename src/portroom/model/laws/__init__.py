@@ -1,0 +1,1 @@
+"""What the kernel does with ports: pure functions over facts."""
