@@ -90,8 +90,8 @@ class PortSet:
         """
         runs = []
         for part in filter(None, text.strip().split(",")):
-            first, _, last = part.partition("-")
-            if not first.isdecimal() or not (last or first).isdecimal():
+            first, dash, last = part.partition("-")
+            if not first.isdecimal() or not (last if dash else first).isdecimal():
                 raise ValueError(f"no port and no run of ports: {part!r}")
             run = PortRange(int(first), int(last or first))
             if not 0 <= run.first <= run.last <= LAST_PORT:
