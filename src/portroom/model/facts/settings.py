@@ -47,6 +47,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     """
     One sysctl: its type, bounds and default, its reach and its meaning.
 
+    ``unit`` is a noun, or "" for a choice that ``meaning`` spells out.
     ``lowest`` and ``highest`` are the bounds that the kernel takes, both
     included; None where there is none or it depends on the machine.
     ``writable`` says that portroom changes this setting when asked.
@@ -128,32 +129,31 @@ SETTINGS = (
     Setting(
         name="ip_autobind_reuse",
         key="net.ipv4.ip_autobind_reuse",
-        unit="0 off, 1 on",
         lowest=0,
         highest=1,
         default=0,
         writable=True,
         meaning=(
             "1 lets bind() to port 0 share a port between sockets that all have "
-            "SO_REUSEADDR, once no port is free."
+            "SO_REUSEADDR, once no port is free; 0 does not."
         ),
         does_not=(
-            "It does not help connect() without a bind, nor two connections to "
-            "the same remote endpoint, and the kernel's documentation calls it "
-            "risky: a later listen() on such a port may fail."
+            "It does not help connect() without a bind, nor two connections to the "
+            "same remote endpoint, and it may break programs: "
+            "IP_BIND_ADDRESS_NO_PORT on the socket is the better way."
         ),
     ),
     Setting(
         name="tcp_tw_reuse",
         key="net.ipv4.tcp_tw_reuse",
-        unit="0 off, 1 on, 2 loopback only",
         lowest=0,
         highest=2,
         default=2,
         writable=True,
         meaning=(
             "Whether connect() may take over the local port of a TIME_WAIT to the "
-            "same remote endpoint; needs TCP timestamps on both sides."
+            "same remote endpoint: 0 never, 1 always, 2 on loopback only; needs TCP "
+            "timestamps on both sides."
         ),
         does_not=(
             "It does nothing for a server that accepts connections, and nothing "
@@ -217,19 +217,20 @@ SETTINGS = (
     Setting(
         name="tcp_timestamps",
         key="net.ipv4.tcp_timestamps",
-        unit="0 off, 1 random offset, 2 plain",
         lowest=0,
         highest=255,
         default=1,
         meaning=(
-            "TCP timestamps; without them no TIME_WAIT is reused, whatever tcp_tw_reuse says."
+            "TCP timestamps: 0 off, 1 on with a random offset for each connection, "
+            "2 on without; where off, no TIME_WAIT is reused, whatever tcp_tw_reuse "
+            "says."
         ),
         does_not="Switching it off saves no port; it makes ports return later.",
     ),
     Setting(
         name="tcp_fastopen",
         key="net.ipv4.tcp_fastopen",
-        unit="bits",
+        unit="mask",
         default=1,
         meaning=(
             "TCP Fast Open; bit 0 is the client side, which `headroom --probe` "
@@ -246,7 +247,7 @@ SETTINGS = (
         default=0,
         writable=True,
         meaning=(
-            "Above 0 the search for a port walks in random steps of up to this "
+            "Above 0 the search for a port walks in random steps, drawn up to this "
             "width, so that ports after a reserved block are not chosen more often."
         ),
         does_not="It changes the order only, never which ports or how many can be chosen.",
@@ -254,7 +255,6 @@ SETTINGS = (
     Setting(
         name="tcp_l3mdev_accept",
         key="net.ipv4.tcp_l3mdev_accept",
-        unit="0 off, 1 on",
         lowest=0,
         highest=1,
         default=0,
@@ -267,9 +267,7 @@ SETTINGS = (
     Setting(
         name="nf_conntrack_max",
         key="net.netfilter.nf_conntrack_max",
-        unit="connection",
-        lowest=0,
-        highest=INT_MAX,
+        unit="entry",
         scope=Scope.SYSTEM,
         meaning=(
             "The most connections that each namespace may track; over it new ones "
@@ -298,7 +296,6 @@ SETTINGS = (
         name="nr_open",
         key="fs.nr_open",
         unit="file",
-        highest=INT_MAX,
         default=1_048_576,
         scope=Scope.SYSTEM,
         meaning="The highest RLIMIT_NOFILE that any process may be given.",
