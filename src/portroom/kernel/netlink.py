@@ -17,6 +17,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from typing import Self
 
 from portroom.errors import KernelDataError
 
@@ -60,7 +61,7 @@ class Netlink:
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol
         )
 
-    def __enter__(self) -> Netlink:
+    def __enter__(self) -> Self:
         """Return the socket itself."""
         return self
 

@@ -53,9 +53,7 @@ def request(
         extensions: Mask of wanted attributes, bit ``number - 1``.
         filter: Bytecode of ``bytecode.py``, empty for none.
     """
-    payload = struct.pack(
-        "=BBBBI48x", family, min(protocol, 255), extensions, 0, states
-    )
+    payload = struct.pack("=BBBBI48x", family, min(protocol, 255), extensions, 0, states)
     if protocol > 255:
         payload += attribute(REQ_PROTOCOL, struct.pack("=I", protocol))
     return payload + (attribute(REQ_BYTECODE, filter) if filter else b"")

@@ -135,9 +135,7 @@ class PortSet:
 
     def __str__(self) -> str:
         """Return the kernel's own canonical form."""
-        return ",".join(
-            str(run.first) if run.first == run.last else str(run) for run in self.runs
-        )
+        return ",".join(str(run.first) if run.first == run.last else str(run) for run in self.runs)
 
     def __repr__(self) -> str:
         """Return the canonical form, marked as a PortSet."""

@@ -18,22 +18,23 @@ class HeadroomQuestion(msgspec.Struct, frozen=True, kw_only=True):
         address: ``ADDRESS``, ``ADDRESS:PORT`` or a host name as the user wrote
             it, see ``model.laws.target``; None asks for every key.
         from_address: The local address, or None for the one of the route.
-        protocol: TCP or UDP.
+        protocol: TCP or UDP; None is both, and TCP for one address.
         operation: How the port would be got: CONNECT or BIND0.
         limit: Keys to answer with, the tightest first; 0 is all of them.
         probe: Let the kernel itself settle the ports in doubt.
         probe_last: Probe although less than two ports are surely free.
-        owners: Look for the processes behind the keys that are shown.
+        owners: Look for the processes behind the keys that are shown; None
+            does so where they are few, because it takes a walk of /proc.
         threads: Threads that read the kernel's tables; 0 leaves the choice to
             portroom.
     """
 
     address: str | None = None
     from_address: str | None = None
-    protocol: Protocol = Protocol.TCP
+    protocol: Protocol | None = None
     operation: Operation = Operation.CONNECT
     limit: int = DEFAULT_LIMIT
     probe: bool = False
     probe_last: bool = False
-    owners: bool = True
+    owners: bool | None = None
     threads: int = 0

@@ -142,7 +142,7 @@ def address_text(family: Family, packed: bytes) -> str:
     '127.0.0.1'
     """
     if family is Family.IPV4:
-        return "%d.%d.%d.%d" % tuple(packed[:4])
+        return ".".join(map(str, packed[:4]))
     return str(ipaddress.IPv6Address(packed))
 
 

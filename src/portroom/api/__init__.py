@@ -1,0 +1,1 @@
+"""The front desk: one function a use case. This file imports nothing."""

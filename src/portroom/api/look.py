@@ -1,0 +1,307 @@
+"""Look: how many more connections fit, and what is in use. Changes nothing."""
+
+from __future__ import annotations
+
+import msgspec
+
+from portroom.api.source import Live, Saved, Source
+from portroom.errors import InvalidRequestError
+from portroom.kernel import snapshot as reading
+from portroom.kernel.snapshot import Wanted, take
+from portroom.model.facts.answers import Headroom, Key, RangeUse, Status
+from portroom.model.facts.questions import HeadroomQuestion
+from portroom.model.facts.snapshot import (
+    NOT_LOOKED_AT,
+    Gap,
+    Settings,
+    Snapshot,
+    not_looked_at,
+)
+from portroom.model.facts.sockets import Endpoint, Operation, Protocol
+from portroom.model.laws.headroom import (
+    Keys,
+    KeysWanted,
+    as_key,
+    doubts,
+    find_keys,
+    owners_by_key,
+    settle,
+)
+from portroom.model.laws.summary import states_gap, summary
+
+__all__ = ["Live", "Saved", "Source", "headroom", "status", "take_all"]
+
+TIGHTEST = 5
+"""Keys on the status screen."""
+
+OWNERS_UP_TO = 5_000
+"""Sockets whose owners are looked for unasked; a walk of more takes too long."""
+
+SAVED_OWNERS_UP_TO = 50_000
+"""Sockets whose owners a saved Snapshot keeps for every key."""
+
+UNREADABLE = "processes of other users could not be read"
+
+
+def headroom(question: HeadroomQuestion, source: Source) -> Headroom:
+    """
+    Say how many more connections fit, the tightest key first.
+
+    Args:
+        question: Which keys, and how exactly.
+        source: The kernel or a saved Snapshot.
+
+    Raises:
+        InvalidRequestError: The question cannot be asked so, or there is no
+            connection to an address without a port.
+        NotSupportedError: The probe is wanted and this kernel has none.
+        NotPermittedError: The namespace may not be entered.
+    """
+    _check(question, source)
+    wanted = _wanted(question)
+    if isinstance(source, Saved):
+        keys = find_keys(source.snapshot, wanted)
+        _refuse_nothing(question, keys)
+        return _answer(source.snapshot, keys, question.owners)
+
+    def job() -> Headroom:
+        """Read and answer inside the namespace."""
+        read = take(_parts(question, wanted), source.known)
+        keys = find_keys(read, wanted)
+        _refuse_nothing(question, keys)
+        if question.probe:
+            keys = _probed(read, keys, question)
+        read = _with_owners(read, keys, question.owners)
+        return _answer(read, keys, question.owners)
+
+    return source.run(job)
+
+
+def status(source: Source) -> Status:
+    """
+    Say on one screen how a namespace stands.
+
+    Raises:
+        NotPermittedError: The namespace may not be entered.
+    """
+    wanted = KeysWanted(limit=TIGHTEST)
+    if isinstance(source, Saved):
+        return _status(source.snapshot, find_keys(source.snapshot, wanted))
+
+    def job() -> Status:
+        """Read and answer inside the namespace."""
+        read = take(Wanted(groups=True, all_ports=True), source.known)
+        keys = find_keys(read, wanted)
+        return _status(_with_owners(read, keys, None), keys)
+
+    return source.run(job)
+
+
+def take_all(source: Live, threads: int = 0) -> Snapshot:
+    """
+    Take a Snapshot that answers every question but those about single sockets.
+
+    Owners are kept for every key, or for the tightest where there are more
+    than SAVED_OWNERS_UP_TO sockets.
+    """
+
+    def job() -> Snapshot:
+        """Read inside the namespace."""
+        read = take(Wanted(groups=True, all_ports=True, threads=threads), source.known)
+        every = find_keys(read, KeysWanted())
+        if _sockets(every) > SAVED_OWNERS_UP_TO:
+            every = Keys(every.measured[: HeadroomQuestion().limit], every.total)
+        bind0 = find_keys(read, KeysWanted(operation=Operation.BIND0))
+        keys = Keys(every.measured + bind0.measured, every.total + bind0.total)
+        return _with_owners(read, keys, True)
+
+    return source.run(job)
+
+
+def _check(question: HeadroomQuestion, source: Source) -> None:
+    """Refuse what cannot be asked together."""
+    if not question.probe:
+        if question.probe_last:
+            raise InvalidRequestError("--probe-last goes with --probe.")
+        return
+    if isinstance(source, Saved):
+        raise InvalidRequestError(
+            "A saved Snapshot cannot be probed: only a running kernel answers --probe.",
+            "Leave out --probe or --snapshot.",
+        )
+    if question.protocol is Protocol.UDP or question.operation is not Operation.CONNECT:
+        raise InvalidRequestError(
+            "--probe asks for TCP connect only.",
+            "UDP and bind0 have no 4-tuple; their doubt is small.",
+        )
+
+
+def _wanted(question: HeadroomQuestion) -> KeysWanted:
+    """Return the keys that a question is about, its names resolved."""
+    remotes: tuple[Endpoint, ...] = ()
+    protocol = question.protocol
+    if question.operation is Operation.BIND0 and question.address is not None:
+        raise InvalidRequestError(
+            f"bind0 has no destination, got {question.address!r}.",
+            "Name the local address with --from.",
+        )
+    if question.address is not None:
+        from portroom.kernel.resolve import resolve
+        from portroom.model.laws.target import parse_target
+
+        protocol = protocol or Protocol.TCP
+        remotes = resolve(parse_target(question.address), protocol)
+    return KeysWanted(
+        protocol,
+        question.operation,
+        remotes,
+        _local_address(question.from_address, remotes),
+        question.limit,
+    )
+
+
+def _local_address(text: str | None, remotes: tuple[Endpoint, ...]) -> str | None:
+    """Return a local address that can be, refused where it cannot."""
+    if text is None:
+        return None
+    from portroom.model.facts.sockets import packed_address
+
+    try:
+        family, _ = packed_address(text)
+    except ValueError:
+        raise InvalidRequestError(
+            f"--from: {text!r} is no address.", "Give an IPv4 or IPv6 address of this host."
+        ) from None
+    if any(packed_address(remote.address)[0] is not family for remote in remotes):
+        raise InvalidRequestError(
+            f"--from: {text!r} and the destination are of different families."
+        )
+    return text
+
+
+def _parts(question: HeadroomQuestion, wanted: KeysWanted) -> Wanted:
+    """Return what has to be read for a question."""
+    needs_route = wanted.protocol is not Protocol.UDP and wanted.from_address is None
+    routes = tuple((one.address, None) for one in wanted.remotes if one.port)
+    return Wanted(
+        groups=True,
+        routes=routes if needs_route else (),
+        threads=question.threads,
+    )
+
+
+def _refuse_nothing(question: HeadroomQuestion, keys: Keys) -> None:
+    """Refuse an address without a port to which nothing is connected."""
+    if question.address is not None and not keys.measured and not keys.gaps:
+        raise InvalidRequestError(
+            f"Nothing is connected to {question.address!r}.",
+            "Give ADDRESS:PORT to ask about a destination without a connection.",
+        )
+
+
+def _probed(read: Snapshot, keys: Keys, question: HeadroomQuestion) -> Keys:
+    """Return the keys after the kernel settled what it can be asked."""
+    from portroom.kernel.probe import probe
+
+    refused = 0
+    for doubt in doubts(read, keys.measured):
+        free = doubt.measured.figures.free_ports
+        if free < 2 and not question.probe_last:
+            refused += 1
+            continue
+        key = as_key(doubt.measured)
+        remote = Endpoint(key.remote_address or "", key.remote_port or 0)
+        answer = probe(remote, key.local_address, sorted(doubt.ports))
+        keys = settle(keys, doubt.measured.id, len(answer.free), len(answer.held))
+    if refused and question.address is not None:
+        raise InvalidRequestError(
+            "The probe would hold one of the last ports: fewer than 2 are surely free, "
+            "and a connect of a program would fail meanwhile.",
+            "Give --probe-last to probe all the same.",
+        )
+    gap = Gap("probe", f"not probed: {refused} keys with fewer than 2 ports surely free", ("keys",))
+    return Keys(keys.measured, keys.total, keys.gaps + ((gap,) if refused else ()))
+
+
+def _sockets(keys: Keys) -> int:
+    """Return how many sockets stand behind some keys."""
+    return sum(sum(one.states.values()) for one in keys.measured)
+
+
+def _wants_owners(keys: Keys, asked: bool | None) -> bool:
+    """Say whether owners are looked for: as asked, else if they are few."""
+    return _sockets(keys) <= OWNERS_UP_TO if asked is None else asked
+
+
+def _with_owners(read: Snapshot, keys: Keys, asked: bool | None) -> Snapshot:
+    """Return a Snapshot with the owners of some keys."""
+    settings = read.settings
+    if isinstance(settings, Gap) or not _sockets(keys) or not _wants_owners(keys, asked):
+        return read
+    owners = reading.read_key_owners(keys.measured, settings.ephemeral, read.netns)
+    return msgspec.structs.replace(read, owners=owners)
+
+
+def _owners_gaps(read: Snapshot, keys: Keys, asked: bool | None) -> tuple[Gap, ...]:
+    """Return why the owners of some keys are not there."""
+    if not _sockets(keys):
+        return ()
+    if not _wants_owners(keys, asked):
+        hint = f": {_sockets(keys)} sockets, add --owners" if asked is None else ""
+        return (Gap("owners", NOT_LOOKED_AT + hint, ("keys.owners",)),)
+    if isinstance(read.owners, Gap):
+        return (read.owners,)
+    if not read.owners.complete:
+        return (Gap("owners", UNREADABLE, ("keys.owners",)),)
+    return ()
+
+
+def _keys(read: Snapshot, keys: Keys, asked: bool | None) -> tuple[Key, ...]:
+    """Return the keys as answers have them, with owners if they are wanted."""
+    known = owners_by_key(read.owners) if _wants_owners(keys, asked) else {}
+    return tuple(
+        as_key(one, known.get((one.id.protocol.value, one.id.group_key, one.id.family), ()))
+        for one in keys.measured
+    )
+
+
+def _answer(read: Snapshot, keys: Keys, asked: bool | None) -> Headroom:
+    """Return the Headroom of some keys."""
+    return Headroom(
+        host=read.host,
+        taken_at=read.taken_at,
+        netns=read.netns,
+        gaps=read.gaps + keys.gaps + _owners_gaps(read, keys, asked),
+        keys=_keys(read, keys, asked),
+        keys_total=keys.total,
+        keys_omitted=keys.total - len(keys.measured),
+    )
+
+
+def _status(read: Snapshot, keys: Keys) -> Status:
+    """Return the Status of a namespace."""
+    sessions = summary(read.counters, read.groups)
+    missing = states_gap(read.groups)
+    gaps = read.gaps + keys.gaps + _owners_gaps(read, keys, None)
+    gaps += tuple(gap for gap in (sessions, missing) if isinstance(gap, Gap))
+    return Status(
+        host=read.host,
+        taken_at=read.taken_at,
+        netns=read.netns,
+        gaps=(*gaps, not_looked_at("boot", "drift"), not_looked_at("findings", "findings")),
+        range=_range_use(read.settings),
+        tightest=_keys(read, keys, None),
+        keys_total=keys.total,
+        sessions=None if isinstance(sessions, Gap) else sessions,
+    )
+
+
+def _range_use(settings: Settings | Gap) -> RangeUse | None:
+    """Return the ephemeral range and what is reserved inside it."""
+    if isinstance(settings, Gap):
+        return None
+    ephemeral = settings.ephemeral
+    reserved = len(settings.reserved.within(ephemeral))
+    return RangeUse(
+        ephemeral.first, ephemeral.last, ephemeral.ports, reserved, ephemeral.ports - reserved
+    )

@@ -1,0 +1,81 @@
+"""Where an answer comes from: the kernel, in one namespace, or a saved Snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import msgspec
+
+from portroom.errors import InvalidRequestError
+from portroom.kernel.netns_names import NetnsRef
+from portroom.model.facts.snapshot import NetnsId, Snapshot
+
+Result = TypeVar("Result")
+
+
+class Live(msgspec.Struct, frozen=True):
+    """The kernel, in the caller's network namespace or in another one."""
+
+    netns: NetnsRef | None = None
+
+    @property
+    def known(self) -> NetnsId | None:
+        """Return what the namespace is known as, None for the caller's own."""
+        return self.netns.id if self.netns else None
+
+    def run(self, job: Callable[[], Result]) -> Result:
+        """
+        Return what *job* returns inside the namespace.
+
+        Raises:
+            InvalidRequestError: The namespace is gone.
+            NotPermittedError: Entering it is not allowed.
+        """
+        if self.netns is None:
+            return job()
+        from portroom.kernel.namespaces import inside
+
+        return inside(self.netns, job)
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """A Snapshot that was saved before; it answers the same, byte for byte."""
+
+    snapshot: Snapshot
+
+
+Source = Live | Saved
+
+
+def open_sources(
+    netns: str | None = None, all_netns: bool = False, snapshot: str | None = None
+) -> tuple[Source, ...]:
+    """
+    Return where to answer from: one source, or one a namespace.
+
+    Args:
+        netns: NAME, PID or PATH of a network namespace.
+        all_netns: Whether every network namespace is wanted.
+        snapshot: Path of a saved Snapshot.
+
+    Raises:
+        InvalidRequestError: These do not go together, or there is no such
+            namespace.
+        KernelDataError: The file is no whole Snapshot.
+    """
+    if sum((netns is not None, all_netns, snapshot is not None)) > 1:
+        raise InvalidRequestError(
+            "--netns, --all-netns and --snapshot exclude each other.", "Give one of them."
+        )
+    if snapshot is not None:
+        from portroom.kernel.saved_file import read_snapshot
+
+        return (Saved(read_snapshot(snapshot)),)
+    if netns is None and not all_netns:
+        return (Live(),)
+    from portroom.kernel import namespaces
+
+    if all_netns:
+        return tuple(Live(ref) for ref in namespaces.find_all())
+    return (Live(namespaces.find(netns or "")),)

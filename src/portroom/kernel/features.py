@@ -1,0 +1,145 @@
+"""Ask the kernel what it can do, without harming anyone.
+
+Rules of this file:
+
+- features are asked for, versions never compared: 6.17.8 forgets bound owners
+  although the change belongs to 6.18, and 6.12.117 does not;
+- what takes a port is done in a network namespace of its own, in a forked
+  child: on a kernel whose bucket is sticky one careless bind() would take a
+  port from every automatic connect of the host;
+- nothing is remembered, so nothing is wrong after a boot.
+
+Source: kernels-older.md 3 and 4, tried on sixteen kernels.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import select
+import socket
+import struct
+import warnings
+from collections.abc import Callable
+
+from portroom.kernel import sock_diag
+from portroom.kernel.files import PROC
+from portroom.kernel.netlink import NETLINK_SOCK_DIAG, Netlink
+from portroom.kernel.probe import deferred, has_range_option
+from portroom.model.facts.snapshot import Features
+from portroom.model.facts.sockets import TcpState
+
+TRIAL_PORT = 40_000
+"""Any port will do: the namespace is empty."""
+
+DEADLINE_S = 2.0
+
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
+
+YES, NO, UNKNOWN = b"y", b"n", b"?"
+_MEANING = {YES[0]: True, NO[0]: False}
+
+
+def read_features(proc: str = PROC, *, trials: bool = True) -> Features:
+    """
+    Return what this kernel can do.
+
+    Args:
+        proc: Where the proc file system is mounted.
+        trials: Whether to try in a private namespace (some milliseconds);
+            without, what only a trial tells is None.
+    """
+    option = has_range_option()
+    forgets, bound_rows = _try_in_private_namespace() if trials else (None, None)
+    return Features(
+        # Every kernel without the option is sticky: the change came later.
+        bucket_forgets=False if option is False else forgets,
+        range_option=option,
+        bound_inactive_rows=bound_rows,
+        tw_reuse_by_age=os.path.exists(f"{proc}/sys/net/ipv4/tcp_tw_reuse_delay"),
+    )
+
+
+def _try_in_private_namespace() -> tuple[bool | None, bool | None]:
+    """Return whether buckets forget and bound sockets are listed."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        # The child runs this thread alone and takes no lock of another.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        _answer_and_exit(writing)
+    os.close(writing)
+    try:
+        ready = select.select([reading], [], [], DEADLINE_S)[0]
+        answers = os.read(reading, 2) if ready else b""
+    finally:
+        os.close(reading)
+        if not ready:
+            os.kill(child, 9)
+        os.waitpid(child, 0)
+    forgets, bound_rows = (answers + UNKNOWN + UNKNOWN)[:2]
+    return _MEANING.get(forgets), _MEANING.get(bound_rows)
+
+
+def _answer_and_exit(writing: int) -> None:
+    """Try both in the child, write two letters, and end without a trace."""
+    try:
+        _enter_new_namespace()
+        os.write(writing, _tried(_bucket_forgets) + _tried(_lists_bound_sockets))
+    finally:
+        os._exit(0)
+
+
+def _tried(trial: Callable[[], bool | None]) -> bytes:
+    """Return the letter for what a trial gave, UNKNOWN if it failed."""
+    try:
+        return {True: YES, False: NO, None: UNKNOWN}[trial()]
+    except OSError:
+        return UNKNOWN
+
+
+def _enter_new_namespace() -> None:
+    """Move this process to an empty network namespace with lo up."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET) and libc.unshare(CLONE_NEWUSER | CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "unshare")
+    with socket.socket() as handle:
+        reply = fcntl.ioctl(handle, SIOCGIFFLAGS, b"lo".ljust(40, b"\0"))
+        (flags,) = struct.unpack_from("=H", reply, 16)
+        fcntl.ioctl(
+            handle, SIOCSIFFLAGS, b"lo".ljust(16, b"\0") + struct.pack("=H22x", flags | IFF_UP)
+        )
+
+
+def _bucket_forgets() -> bool | None:
+    """
+    Say whether a port comes back once its bound owner has left.
+
+    A connection holds the port; a bound socket on another address comes and
+    goes; then a second connection, to another remote, asks for the port.
+    """
+    with deferred(socket.AF_INET, TRIAL_PORT) as first:
+        if first.connect_ex(("127.0.0.1", 9)):
+            return None
+        with socket.socket() as bound:
+            bound.bind(("127.0.0.2", TRIAL_PORT))
+            if _connects():
+                return None
+        return _connects()
+
+
+def _connects() -> bool:
+    """Say whether a connection to another remote gets the trial port."""
+    with deferred(socket.AF_INET, TRIAL_PORT) as second:
+        return second.connect_ex(("127.0.0.1", 10)) == 0
+
+
+def _lists_bound_sockets() -> bool:
+    """Say whether sock_diag lists a socket that is only bound."""
+    with socket.socket() as bound, Netlink(NETLINK_SOCK_DIAG) as netlink:
+        bound.bind(("127.0.0.3", 0))
+        request = sock_diag.legacy_request(1 << TcpState.BOUND_INACTIVE)
+        return any(netlink.dump(sock_diag.TCPDIAG_GETSOCK, request))

@@ -1,0 +1,254 @@
+"""Read who holds which local ports: the dumps behind ``Groups``.
+
+One dump a question that only the kernel can answer, each as narrow as it can
+be, because the walk of the table is the cost:
+
+1. listeners (a table of their own, small), so that accepted sockets fold;
+2. sockets that are only bound, unless the counters prove that there are none;
+3. connected sockets with an automatic port, both families in one walk;
+4. those with an explicit port, unless the counters prove that 3 was all;
+5. TIME_WAIT, if there is any, with the remaining times where they matter.
+
+Source: Linux net/ipv4/inet_diag.c.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from portroom.kernel import bytecode, sock_diag
+from portroom.kernel.collect import Collector, Covers, inbound, tables
+from portroom.kernel.netlink import NETLINK_SOCK_DIAG, Netlink
+from portroom.model.facts.ports import LAST_PORT, PortRange
+from portroom.model.facts.snapshot import Counters, Groups, GroupTable
+from portroom.model.facts.sockets import MAPPED, Family, Kind, Protocol, TcpState
+from portroom.model.laws.buckets import Listeners
+
+TWO_THREADS_FROM = 200_000
+"""Sockets from which a second thread gains more than its walk costs."""
+
+LISTEN = 1 << TcpState.LISTEN
+BOUND = 1 << TcpState.BOUND_INACTIVE
+ENDED = 1 << TcpState.TIME_WAIT | 1 << TcpState.SYN_RECV
+"""Short rows: dumped apart, so that each dump has rows of one length."""
+
+CONNECTED = 0xFFF & ~(LISTEN | ENDED)
+
+
+def read_groups(
+    scope: PortRange | None,
+    counters: Counters | None,
+    *,
+    threads: int = 1,
+    times: bool = True,
+) -> Groups:
+    """
+    Read the TCP and UDP sockets of the calling thread's namespace, grouped.
+
+    Args:
+        scope: Local ports asked for, ends included; None for all. Listeners
+            are read whatever their port.
+        counters: Socket counts read just before, to spare needless walks;
+            None where they could not be read.
+        threads: Threads that dump the connected sockets, split by local port.
+        times: Whether TIME_WAIT can be reused, so that its age matters.
+
+    Raises:
+        OSError: sock_diag is missing or refused.
+        KernelDataError: A reply cannot be read.
+    """
+    reader = _Reader(scope)
+    found = list(reader.listeners())
+    listeners = Listeners(Groups(tuple(found), ()))
+    ports = frozenset(port for table in found for ports in table.ports.values() for port in ports)
+    collectors = reader.connected(ports, _covers(listeners), threads)
+    if not _all_hashed(counters):
+        found += reader.tcp(BOUND, kind=Kind.BOUND)
+    rows = sum(collector.rows for collector in collectors)
+    if not _all_automatic(counters, rows, found):
+        found += reader.tcp(CONNECTED, bytecode.unless(bytecode.automatic()))
+    if scope is None or counters is None or counters.tcp_tw:
+        collectors.append(reader.ended(ports, _covers(listeners), times))
+    for collector in collectors:
+        found += tables(collector, Protocol.TCP, Kind.UNKNOWN)
+    found += reader.udp()
+    folded = [part for one in collectors for part in inbound(one, Protocol.TCP)]
+    return Groups(tuple(found), tuple(folded), scope, reader.interrupted)
+
+
+def _covers(listeners: Listeners) -> Covers:
+    """Return the question of a Collector, v4-mapped addresses as IPv4."""
+
+    def covers(family: int, address: bytes, port: int) -> bool:
+        """Say whether a listener covers this local address and port."""
+        if family == Family.IPV6 and address[:12] == MAPPED:
+            return listeners.cover(Family.IPV4, address[12:] + bytes(12), port)
+        return listeners.cover(Family(family), address, port)
+
+    return covers
+
+
+def _all_hashed(counters: Counters | None) -> bool:
+    """
+    Say whether the counters prove that no socket is merely bound.
+
+    ``alloc`` counts every TCP socket of the system, ``inuse`` those of this
+    namespace that connect or listen; a bound one is in the first only.
+    """
+    if counters is None:
+        return False
+    return counters.tcp_alloc == counters.tcp_inuse + counters.tcp6_inuse
+
+
+def _all_automatic(counters: Counters | None, automatic: int, listeners: list[GroupTable]) -> bool:
+    """Say whether the counters prove that all sockets were seen already."""
+    if counters is None:
+        return False
+    listening = sum(
+        len(ports)
+        for table in listeners
+        if table.kind is Kind.LISTENER
+        for ports in table.ports.values()
+    )
+    return automatic + listening == counters.tcp_inuse + counters.tcp6_inuse
+
+
+class _Reader:
+    """The dumps of one reading, all restricted to one range of local ports."""
+
+    def __init__(self, scope: PortRange | None) -> None:
+        self._scope = scope or PortRange(0, LAST_PORT)
+        self.interrupted = False
+
+    def listeners(self) -> tuple[GroupTable, ...]:
+        """Read the TCP listeners, on any port; v6only ones apart."""
+        return self._by_v6only(LISTEN, PortRange(0, LAST_PORT), Kind.LISTENER)
+
+    def tcp(
+        self,
+        states: int,
+        *conditions: bytecode.Condition,
+        kind: Kind = Kind.EXPLICIT,
+    ) -> tuple[GroupTable, ...]:
+        """Read TCP sockets of some states that are few."""
+        if states == BOUND:
+            return self._by_v6only(states, self._scope, kind)
+        collector = Collector()
+        self._dump(collector.feed, states, self._scope, conditions)
+        return tables(collector, Protocol.TCP, kind)
+
+    def connected(self, listening: frozenset[int], covers: Covers, threads: int) -> list[Collector]:
+        """Read the connected TCP sockets whose port was not asked for by number."""
+        parts = _split(self._scope, threads)
+        collectors = [Collector(listening, covers) for _ in parts]
+
+        def read(collector: Collector, ports: PortRange) -> None:
+            """Read one part of the ports."""
+            only = (bytecode.automatic(),)
+            self._dump(collector.feed, CONNECTED, ports, only)
+
+        if threads == 1:
+            read(collectors[0], parts[0])
+        else:
+            _in_parallel(read, list(zip(collectors, parts, strict=True)))
+        return collectors
+
+    def ended(self, listening: frozenset[int], covers: Covers, times: bool) -> Collector:
+        """Read TIME_WAIT and SYN_RECV."""
+        collector = Collector(listening, covers, timed=times)
+        self._dump(collector.feed, ENDED, self._scope, ())
+        return collector
+
+    def udp(self) -> tuple[GroupTable, ...]:
+        """Read the UDP sockets of both families."""
+        found: list[GroupTable] = []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            collector = Collector()
+            filter = bytecode.program(bytecode.local_ports(self._scope))
+            self._ask(
+                collector.feed,
+                sock_diag.SOCK_DIAG_BY_FAMILY,
+                sock_diag.request(family, socket.IPPROTO_UDP, sock_diag.ALL_STATES, filter=filter),
+            )
+            found += tables(collector, Protocol.UDP, Kind.UNKNOWN)
+        return tuple(found)
+
+    def _by_v6only(self, states: int, ports: PortRange, kind: Kind) -> tuple[GroupTable, ...]:
+        """Read listeners or bound sockets, which tell whether they are v6only."""
+        collectors = {False: Collector(), True: Collector()}
+
+        def feed(datagram: memoryview) -> None:
+            """Sort the messages by what they say of v6only."""
+            for message in sock_diag.messages(datagram):
+                found = sock_diag.attributes(message, sock_diag.ATTRIBUTES)
+                v6only = found.get(sock_diag.SKV6ONLY, b"\0") != b"\0"
+                collectors[v6only].feed(message)
+
+        self._dump(feed, states, ports, ())
+        found = []
+        for v6only, collector in collectors.items():
+            for table in tables(collector, Protocol.TCP, kind):
+                table.v6only = v6only
+                if states == BOUND:
+                    # The rows of bound sockets say CLOSE (kernel.md 9.2).
+                    table.state = TcpState.BOUND_INACTIVE
+                found.append(table)
+        return tuple(found)
+
+    def _dump(
+        self,
+        feed: Callable[[memoryview], None],
+        states: int,
+        ports: PortRange,
+        conditions: tuple[bytecode.Condition, ...],
+    ) -> None:
+        """Dump TCP of both families in one walk."""
+        filter = bytecode.program((*bytecode.local_ports(ports), *conditions))
+        request = sock_diag.legacy_request(states, filter=filter)
+        self._ask(feed, sock_diag.TCPDIAG_GETSOCK, request)
+
+    def _ask(self, feed: Callable[[memoryview], None], message_type: int, request: bytes) -> None:
+        """Dump once and feed each datagram."""
+        with Netlink(NETLINK_SOCK_DIAG) as netlink:
+            for datagram in netlink.dump(message_type, request):
+                feed(datagram)
+            self.interrupted = self.interrupted or netlink.interrupted
+
+
+def _split(ports: PortRange, threads: int) -> list[PortRange]:
+    """Return *ports* in as many parts as there are threads, about equal."""
+    if threads == 1:
+        return [ports]
+    first, last = ports
+    if last == LAST_PORT and first == 0:
+        # Most automatic ports lie in the upper half; cut in its middle.
+        first = LAST_PORT // 2
+    step = (last - first + 1) // threads
+    cuts = [first + step * part for part in range(1, threads)]
+    starts, ends = [ports.first, *cuts], [*(cut - 1 for cut in cuts), ports.last]
+    return [PortRange(*ends) for ends in zip(starts, ends, strict=True)]
+
+
+def _in_parallel(
+    read: Callable[[Collector, PortRange], None], parts: list[tuple[Collector, PortRange]]
+) -> None:
+    """Run *read* for each part on a thread of its own; recv lets go of the GIL."""
+    from threading import Thread
+
+    errors: list[BaseException] = []
+
+    def run(collector: Collector, ports: PortRange) -> None:
+        """Read one part and keep the error for the caller."""
+        try:
+            read(collector, ports)
+        except BaseException as error:  # noqa: BLE001 - raised again by the caller
+            errors.append(error)
+
+    threads = [Thread(target=run, args=part) for part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]

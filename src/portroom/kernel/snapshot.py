@@ -1,0 +1,234 @@
+"""Take a Snapshot: read the parts that a question needs, in one namespace.
+
+What cannot be read becomes a Gap; only what no answer can do without is an
+error. The thread that calls decides the namespace (``namespaces.inside``).
+"""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import os
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from portroom.kernel import namespaces
+from portroom.kernel.counters import read_counters
+from portroom.kernel.features import read_features
+from portroom.kernel.files import PROC, read_text
+from portroom.kernel.groups import TWO_THREADS_FROM, read_groups
+from portroom.kernel.holders import read_holders
+from portroom.kernel.owners import read_owners
+from portroom.kernel.route import read_route
+from portroom.kernel.settings import read_settings
+from portroom.model.facts.ports import PortRange
+from portroom.model.facts.snapshot import (
+    Counters,
+    Features,
+    Gap,
+    Groups,
+    KeyOwners,
+    NetnsId,
+    Owners,
+    Route,
+    Settings,
+    Snapshot,
+)
+from portroom.model.facts.sockets import Kind
+from portroom.model.laws.buckets import connected
+from portroom.model.laws.ownership import owners_of, unowned
+from portroom.model.laws.tightest import Measured
+
+Read = TypeVar("Read")
+
+WITNESSES_UP_TO = 20_000
+"""Sockets that are asked with INFO for who connected; more would cost too much."""
+
+ATTEMPTS = 3
+"""Readings of tables that changed meanwhile, before that is said."""
+
+DEGRADED = "degraded: read from /proc/net, which shows no socket that is only bound"
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """
+    What a question needs.
+
+    ``groups`` asks for sockets by group, of every local port with
+    ``all_ports``, else of the ephemeral range. ``routes`` are pairs of remote
+    address and local address, or None for any. ``threads`` is how many may
+    dump; 0 leaves the choice to portroom, which takes one.
+    """
+
+    groups: bool = False
+    all_ports: bool = False
+    routes: tuple[tuple[str, str | None], ...] = ()
+    threads: int = 0
+
+
+def take(wanted: Wanted, netns: NetnsId | None = None, proc: str = PROC) -> Snapshot:
+    """
+    Read what is wanted in the namespace of the calling thread.
+
+    Args:
+        wanted: The parts.
+        netns: What the namespace is known as; None to find out.
+        proc: Where the proc file system is mounted.
+
+    Raises:
+        PortroomError: The settings cannot be read, so nothing can be said.
+    """
+    header = Snapshot(
+        host=os.uname().nodename,
+        boot_id=read_text(f"{proc}/sys/kernel/random/boot_id").strip(),
+        taken_at=datetime.datetime.now(datetime.UTC),
+        netns=namespaces.identify(netns, proc),
+    )
+    settings = read_settings(proc)
+    counters = _or_gap("sockstat", lambda: read_counters(proc), "sessions")
+    snapshot = msgspec.structs.replace(header, settings=settings, counters=counters)
+    if wanted.groups:
+        snapshot = _with_groups(snapshot, settings, wanted, proc)
+    if wanted.routes:
+        routes = _read_routes(wanted.routes)
+        snapshot = msgspec.structs.replace(snapshot, routes=routes)
+    return snapshot
+
+
+def _with_groups(snapshot: Snapshot, settings: Settings, wanted: Wanted, proc: str) -> Snapshot:
+    """Return a Snapshot with its groups, and what they were read with."""
+    features = read_features(proc)
+    counters = None if isinstance(snapshot.counters, Gap) else snapshot.counters
+    scope = None if wanted.all_ports else settings.ephemeral
+    try:
+        groups = _read_steady(scope, counters, settings, wanted.threads)
+    except OSError as error:
+        return _degraded(snapshot, features, error)
+    groups.active = _witnesses(groups, settings, features)
+    return msgspec.structs.replace(
+        snapshot, features=features, groups=groups, gaps=_doubts(groups, features)
+    )
+
+
+def _read_steady(
+    scope: PortRange | None, counters: Counters | None, settings: Settings, threads: int
+) -> Groups:
+    """Read the groups again while the kernel says that they were changing."""
+    reuse = settings.number("net.ipv4.tcp_tw_reuse", 0)
+    times = bool(reuse and settings.number("net.ipv4.tcp_timestamps", 1))
+    attempts = ATTEMPTS
+    while True:
+        attempts -= 1
+        groups = read_groups(scope, counters, threads=_threads(counters, threads), times=times)
+        if not (groups.interrupted and attempts):
+            return groups
+
+
+def _threads(counters: Counters | None, asked: int) -> int:
+    """Return how many threads to use: as asked, if there are sockets enough."""
+    sockets = counters.tcp_inuse + counters.tcp6_inuse if counters else 0
+    return max(1, asked) if sockets >= TWO_THREADS_FROM else 1
+
+
+def _witnesses(
+    groups: Groups, settings: Settings, features: Features
+) -> dict[tuple[int, bytes], frozenset[int]]:
+    """Return who connected out, where that can prove anything and is cheap."""
+    if not features.bucket_forgets:
+        return {}
+    sockets = sum(len(ports) for table, _, ports in connected(groups) if table.kind is Kind.UNKNOWN)
+    if not 1 < sockets <= WITNESSES_UP_TO:
+        return {}
+    from portroom.kernel.active import read_active
+
+    return read_active(settings.ephemeral)
+
+
+def _doubts(groups: Groups, features: Features) -> tuple[Gap, ...]:
+    """Return what the kernel did not tell of the groups."""
+    gaps = []
+    if groups.interrupted:
+        gaps.append(Gap("sock_diag", "the tables kept changing during the dump", ("keys",)))
+    if features.bound_inactive_rows is not True:
+        gaps.append(
+            Gap(
+                "sock_diag",
+                "this kernel is not known to list sockets that are only bound: "
+                "they may hold more ports",
+                ("keys.held_ports",),
+            )
+        )
+    return tuple(gaps)
+
+
+def _degraded(snapshot: Snapshot, features: Features, error: OSError) -> Snapshot:
+    """Return a Snapshot with groups from /proc/net, and a Gap that says so."""
+    from portroom.kernel.proc_net import read_groups as read_texts
+
+    name = errno.errorcode.get(error.errno or 0, "error")
+    gap = Gap("sock_diag", f"{DEGRADED} ({name})", ("keys.held_ports",))
+    return msgspec.structs.replace(
+        snapshot,
+        features=features,
+        groups=_or_gap("/proc/net", read_texts, "keys", "sessions.states"),
+        gaps=(*snapshot.gaps, gap),
+    )
+
+
+def _read_routes(
+    wanted: tuple[tuple[str, str | None], ...],
+) -> tuple[Route, ...] | Gap:
+    """Return the route to each remote, or the Gap of the first that has none."""
+    routes = []
+    for remote, local in wanted:
+        try:
+            routes.append(read_route(remote, local))
+        except OSError as error:
+            name = errno.errorcode.get(error.errno or 0, "error")
+            return Gap("route", f"no route to {remote} ({name})", ("keys",))
+    return tuple(routes)
+
+
+def _or_gap(source: str, read: Callable[[], Read], *affects: str) -> Read | Gap:
+    """Return what *read* reads, or a Gap that names the error."""
+    try:
+        return read()
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "error")
+        return Gap(source, f"could not be read ({name})", affects)
+
+
+def read_key_owners(keys: Sequence[Measured], scope: PortRange, netns: NetnsId) -> Owners | Gap:
+    """
+    Read who owns the sockets behind some keys.
+
+    Args:
+        keys: The keys.
+        scope: Local ports asked for, both ends included.
+        netns: The namespace of the calling thread.
+
+    Returns:
+        The owners, or a Gap where sock_diag is missing.
+    """
+    try:
+        inodes = read_holders([one.id for one in keys], scope)
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "error")
+        return Gap("sock_diag", f"could not be read ({name})", ("keys.owners",))
+    wanted = frozenset().union(*inodes) - {0}
+    by_inode, complete = read_owners(wanted, netns_inode=netns.inode)
+    return Owners(
+        by_key=tuple(
+            KeyOwners(
+                one.id.protocol,
+                one.id.family,
+                one.id.group_key,
+                owners_of(by_inode, sockets.items()),
+                unowned(by_inode, sockets.items()),
+            )
+            for one, sockets in zip(keys, inodes, strict=True)
+        ),
+        complete=complete,
+    )

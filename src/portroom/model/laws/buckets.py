@@ -1,0 +1,178 @@
+"""Which ports no automatic connect() can get, whatever its destination.
+
+The kernel keeps one bucket for each local port of a namespace, for both
+families and all addresses. A port that any socket got by bind(), listen() or
+accept() is out for every automatic connect; a port held by connections that
+connect() itself placed is shared by 4-tuple.
+
+What sock_diag does not tell is whether a connected socket asked for "any
+port" with bind() first. Such a port is in doubt, unless it is proven:
+
+- NO_PORT is set on a socket there (IP_BIND_ADDRESS_NO_PORT), or
+- two sockets that are known to have connected out share one local address:
+  bind() would have refused the second. Sockets that were accepted may share
+  it too (their listener gone), so sharing alone proves nothing.
+
+On a kernel whose bucket does not forget, every port with an owner is in
+doubt: a bound owner may have come by while it lived.
+
+Source: Linux net/ipv4/inet_hashtables.c, __inet_hash_connect;
+net/ipv4/inet_connection_sock.c; kernel cases c05-c17, c22, c23, c43, c44.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from portroom.model.facts.snapshot import Features, Groups, GroupTable, Settings
+from portroom.model.facts.sockets import (
+    Family,
+    Kind,
+    Protocol,
+    TcpState,
+    is_loopback,
+    is_wildcard,
+)
+
+BOUND_KINDS = (Kind.LISTENER, Kind.EXPLICIT, Kind.BOUND, Kind.CHILD)
+
+
+class Buckets(msgspec.Struct, frozen=True):
+    """
+    The eligible ports of a namespace as automatic TCP connects see them.
+
+    ``blocked_ports`` are surely out for every destination. ``open_ports`` are
+    eligible and not blocked; ``doubtful`` is the part of them whose bucket
+    may keep everybody else out.
+    """
+
+    eligible_ports: int
+    blocked_ports: int
+    open_ports: frozenset[int]
+    doubtful: frozenset[int]
+
+
+def eligible(settings: Settings) -> frozenset[int]:
+    """Return the ports that the kernel may choose: range minus reserved."""
+    ephemeral = settings.ephemeral
+    every = frozenset(range(ephemeral.first, ephemeral.last + 1))
+    return every.difference(settings.reserved.within(ephemeral))
+
+
+def buckets(groups: Groups, settings: Settings, features: Features) -> Buckets:
+    """
+    Sort the eligible ports into blocked, doubtful and freely shared ones.
+
+    Args:
+        groups: All TCP sockets of one namespace, at least those in the range.
+        settings: Range, reserved ports and ip_autobind_reuse.
+        features: Whether a bucket forgets; unknown counts as "no".
+    """
+    every = eligible(settings)
+    blocked = set(_blocked(groups))
+    open_ports = every - blocked
+    doubtful = set(_unproven(groups, settings, features))
+    return Buckets(
+        eligible_ports=len(every),
+        blocked_ports=len(every) - len(open_ports),
+        open_ports=open_ports,
+        doubtful=open_ports & doubtful,
+    )
+
+
+def _blocked(groups: Groups) -> Iterator[int]:
+    """Yield each TCP port with an owner that surely was bound or accepted."""
+    for table in groups.tables:
+        if table.protocol is Protocol.TCP and table.kind in BOUND_KINDS:
+            for ports in table.ports.values():
+                yield from ports
+    for accepted in groups.inbound:
+        if accepted.protocol is Protocol.TCP:
+            yield accepted.local_port
+
+
+def _unproven(groups: Groups, settings: Settings, features: Features) -> set[int]:
+    """Return the ports with an owner that may have been bound first."""
+    unknown: dict[tuple[Family, bytes], set[int]] = {}
+    shared: set[int] = set()
+    for table, key, ports in connected(groups):
+        if table.kind is Kind.UNKNOWN:
+            unknown.setdefault((table.family, key[2:18]), set()).update(ports)
+        else:
+            shared.update(ports)
+    forgets = features.bucket_forgets is True
+    if not forgets or settings.number("net.ipv4.ip_autobind_reuse", 0):
+        return shared.union(*unknown.values())
+    proven = _proven(groups)
+    found: set[int] = set()
+    for place, maybe_bound in unknown.items():
+        found |= maybe_bound - proven.get(place, set())
+    return found
+
+
+def _proven(groups: Groups) -> dict[tuple[Family, bytes], set[int]]:
+    """Return, by local address, the ports that connect() surely placed there."""
+    witnesses: dict[tuple[Family, bytes], Counter[int]] = {}
+    listeners = Listeners(groups)
+    for table, key, ports in connected(groups):
+        count = witnesses.setdefault((table.family, key[2:18]), Counter())
+        if table.kind is Kind.NO_PORT:
+            count.update(ports)
+            count.update(ports)
+        elif table.state is TcpState.SYN_SENT or listeners.serve(table.family, key):
+            count.update(ports)
+        else:
+            count.update(groups.active.get((int(table.family), key), ()))
+    return {
+        place: {port for port, sockets in count.items() if sockets > 1}
+        for place, count in witnesses.items()
+    }
+
+
+def connected(
+    groups: Groups,
+) -> Iterator[tuple[GroupTable, bytes, Sequence[int]]]:
+    """Yield each group of TCP sockets of kind UNKNOWN or NO_PORT."""
+    for table in groups.tables:
+        if table.protocol is Protocol.TCP and table.kind not in BOUND_KINDS:
+            for key, ports in table.ports.items():
+                yield table, key, ports
+
+
+class Listeners:
+    """The TCP listeners of a namespace, to ask whether they cover an address."""
+
+    def __init__(self, groups: Groups) -> None:
+        self._places: set[tuple[Family, bytes, int]] = set()
+        self._dual: set[int] = set()
+        for table in groups.tables:
+            if table.protocol is Protocol.TCP and table.kind is Kind.LISTENER:
+                for key, ports in table.ports.items():
+                    self._add(table, key[2:18], ports)
+
+    def _add(self, table: GroupTable, address: bytes, ports: Sequence[int]) -> None:
+        """Remember the listeners of one group."""
+        self._places.update((table.family, address, port) for port in ports)
+        if table.family is Family.IPV6 and is_wildcard(address) and not table.v6only:
+            self._dual.update(ports)
+
+    def cover(self, family: Family, address: bytes, port: int) -> bool:
+        """Say whether a listener would accept at this local address and port."""
+        return (
+            (family, address, port) in self._places
+            or (family, bytes(16), port) in self._places
+            or (family is Family.IPV4 and port in self._dual)
+        )
+
+    def serve(self, family: Family, key: bytes) -> bool:
+        """
+        Say whether the remote end of a group is a listener of this namespace.
+
+        Then the local end connected out: its peer was accepted.
+        """
+        remote = key[18:34]
+        here = is_loopback(family, remote) or remote == key[2:18]
+        return here and self.cover(family, remote, int.from_bytes(key[:2], "big"))

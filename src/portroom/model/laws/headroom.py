@@ -1,0 +1,284 @@
+"""From a Snapshot to the keys of an answer: which keys, and how full they are."""
+
+from __future__ import annotations
+
+import msgspec
+
+from portroom.model.facts.answers import Key
+from portroom.model.facts.snapshot import (
+    Features,
+    Gap,
+    Groups,
+    Owners,
+    Settings,
+    Snapshot,
+)
+from portroom.model.facts.sockets import (
+    Endpoint,
+    Family,
+    Operation,
+    Owner,
+    Protocol,
+    address_text,
+    packed_address,
+)
+from portroom.model.laws.buckets import Buckets, buckets
+from portroom.model.laws.occupancy import (
+    Figures,
+    KeyId,
+    doubtful_ports,
+    local_owners,
+    overlap_figures,
+    own_sockets,
+    settled,
+)
+from portroom.model.laws.tightest import (
+    Measured,
+    connect_key,
+    count_keys,
+    measure,
+    remoteless_keys,
+    tightest,
+)
+
+
+class KeysWanted(msgspec.Struct, frozen=True):
+    """
+    Which keys an answer is about; addresses are text.
+
+    ``remotes`` with port 0 mean every key to that address; none means every
+    key there is. ``protocol`` None is TCP and UDP together. ``limit`` 0 is
+    all.
+    """
+
+    protocol: Protocol | None = None
+    operation: Operation = Operation.CONNECT
+    remotes: tuple[Endpoint, ...] = ()
+    from_address: str | None = None
+    limit: int = 0
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """The keys found, the tightest first, and how many there are in all."""
+
+    measured: tuple[Measured, ...]
+    total: int
+    gaps: tuple[Gap, ...] = ()
+
+
+def find_keys(snapshot: Snapshot, wanted: KeysWanted) -> Keys:
+    """
+    Return the wanted keys of a Snapshot.
+
+    A destination without a connection has a key too: its local address comes
+    from ``from_address`` or from the Snapshot's routes, else it is a Gap.
+
+    Args:
+        snapshot: With settings, and groups of at least the ephemeral range.
+        wanted: Which keys.
+    """
+    settings, groups = snapshot.settings, snapshot.groups
+    if isinstance(settings, Gap):
+        return Keys((), 0, (settings,))
+    if isinstance(groups, Gap):
+        return Keys((), 0, (groups,))
+    search = _Search(settings, groups, snapshot.features, wanted)
+    gaps: tuple[Gap, ...] = ()
+    if wanted.operation is Operation.CONNECT and wanted.protocol is not Protocol.UDP:
+        gaps = search.add_connects(snapshot)
+    if wanted.operation is Operation.BIND0 or wanted.protocol is not Protocol.TCP:
+        search.add_remoteless()
+    return search.result(gaps)
+
+
+class _Search:
+    """One search for keys: what it looks in, and what it found so far."""
+
+    def __init__(
+        self, settings: Settings, groups: Groups, features: Features, wanted: KeysWanted
+    ) -> None:
+        self._settings = settings
+        self._groups = groups
+        self._features = features
+        self._wanted = wanted
+        self._found: list[Measured] = []
+        self._total = 0
+
+    def add_connects(self, snapshot: Snapshot) -> tuple[Gap, ...]:
+        """Add the TCP connect keys; return what is missing for some."""
+        wanted = self._wanted
+        shared = buckets(self._groups, self._settings, self._features)
+        remotes = {_packed(remote) for remote in wanted.remotes}
+        local = packed_address(wanted.from_address) if wanted.from_address else None
+
+        def is_wanted(family: Family, key: bytes) -> bool:
+            """Say whether a group belongs to a wanted key."""
+            port = int.from_bytes(key[:2], "big")
+            there = family, key[18:34]
+            return (local is None or local == (family, key[2:18])) and (
+                not remotes or (*there, port) in remotes or (*there, 0) in remotes
+            )
+
+        counts = count_keys(self._groups, is_wanted)
+        known, gaps = _asked_for(snapshot, wanted)
+        for key in known:
+            counts[key.family].setdefault(key.group_key, 0)
+        self._total += sum(map(len, counts.values()))
+        self._found += tightest(
+            counts, self._groups, shared, self._settings, self._features, wanted.limit
+        )
+        return gaps
+
+    def add_remoteless(self) -> None:
+        """Add the bind0 keys, or the UDP keys."""
+        wanted = self._wanted
+        bind0 = wanted.operation is Operation.BIND0
+        protocol = wanted.protocol or (Protocol.TCP if bind0 else Protocol.UDP)
+        owners = local_owners(protocol, self._groups)
+        for key in _remoteless(wanted, protocol) or remoteless_keys(
+            protocol, wanted.operation, owners, self._settings
+        ):
+            figures, states = overlap_figures(key, owners, self._settings)
+            self._found.append(Measured(key, figures, states))
+            self._total += 1
+
+    def result(self, gaps: tuple[Gap, ...]) -> Keys:
+        """Return all that was found, the tightest first, cut to the limit."""
+        found = sorted(self._found, key=lambda one: -one.figures.held_ports)
+        return Keys(tuple(found[: self._wanted.limit or None]), self._total, gaps)
+
+
+def _packed(remote: Endpoint) -> tuple[Family, bytes, int]:
+    """Return family, 16 bytes and port of an endpoint."""
+    return *packed_address(remote.address), remote.port
+
+
+def _asked_for(snapshot: Snapshot, wanted: KeysWanted) -> tuple[list[KeyId], tuple[Gap, ...]]:
+    """Return the keys that exist because they were asked for, and what is missing."""
+    found = []
+    gaps = []
+    for remote in wanted.remotes:
+        if remote.port:
+            local = wanted.from_address or _route(snapshot, remote)
+            if local is None:
+                gaps.append(_no_route(snapshot))
+            else:
+                family, address = packed_address(local)
+                _, remote_address, port = _packed(remote)
+                group_key = port.to_bytes(2, "big") + address + remote_address + bytes(4)
+                found.append(connect_key(family, group_key))
+    return found, tuple(gaps)
+
+
+def _route(snapshot: Snapshot, remote: Endpoint) -> str | None:
+    """Return the local address that the route to *remote* gives, if it is known."""
+    if isinstance(snapshot.routes, Gap):
+        return None
+    for route in snapshot.routes:
+        if packed_address(route.remote_address) == packed_address(remote.address):
+            return route.local_address
+    return None
+
+
+def _no_route(snapshot: Snapshot) -> Gap:
+    """Return the Gap of a destination whose local address is not known."""
+    missing = snapshot.routes
+    reason = missing.reason if isinstance(missing, Gap) else "no route"
+    return Gap("route", f"{reason}: name the local address with --from", ("keys",))
+
+
+def _remoteless(wanted: KeysWanted, protocol: Protocol) -> list[KeyId]:
+    """Return the remote-less keys that were asked for by an address."""
+    if wanted.from_address is not None:
+        family, address = packed_address(wanted.from_address)
+        return [KeyId(protocol, wanted.operation, family, address)]
+    families = dict.fromkeys(packed_address(remote.address)[0] for remote in wanted.remotes)
+    return [KeyId(protocol, wanted.operation, family, bytes(16)) for family in families]
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """The ports of one connect key that the kernel itself may be asked about."""
+
+    measured: Measured
+    ports: frozenset[int]
+
+
+def doubts(snapshot: Snapshot, keys: tuple[Measured, ...]) -> tuple[Doubt, ...]:
+    """
+    Return the connect keys with ports in doubt, and those ports.
+
+    A port in TIME_WAIT of the key itself is never among them: the probe would
+    take its entry.
+    """
+    settings, groups = snapshot.settings, snapshot.groups
+    if isinstance(settings, Gap) or isinstance(groups, Gap):
+        return ()
+    shared: Buckets = buckets(groups, settings, snapshot.features)
+    found = []
+    for one in keys:
+        if one.id.protocol is Protocol.TCP and one.id.operation is Operation.CONNECT:
+            own = own_sockets(one.id, groups, settings, snapshot.features)
+            ports = doubtful_ports(own, shared)
+            if ports:
+                found.append(Doubt(one, ports))
+    return tuple(found)
+
+
+def settle(keys: Keys, key: KeyId, free: int, held: int) -> Keys:
+    """Return the keys after the kernel settled some doubtful ports of one."""
+    measured = tuple(
+        Measured(one.id, settled(one.figures, free, held), one.states) if one.id == key else one
+        for one in keys.measured
+    )
+    return Keys(measured, keys.total, keys.gaps)
+
+
+def as_key(measured: Measured, owners: tuple[Owner, ...] = ()) -> Key:
+    """Return one key as answers have it."""
+    key, figures = measured.id, measured.figures
+    remote = bool(key.remote_port)
+    eligible = figures.eligible_ports
+    free_max = figures.free_ports + figures.doubtful_ports
+    return Key(
+        protocol=key.protocol.value,
+        operation=key.operation.value,
+        local_address=address_text(key.family, key.local_address),
+        remote_address=address_text(key.family, key.remote_address) if remote else None,
+        remote_port=key.remote_port if remote else None,
+        eligible_ports=eligible,
+        held_ports=figures.held_ports,
+        doubtful_ports=figures.doubtful_ports,
+        free_ports=figures.free_ports,
+        free_ports_max=free_max,
+        occupancy_ratio=_ratio(figures.held_ports, eligible),
+        occupancy_ratio_max=_ratio(figures.held_ports + figures.doubtful_ports, eligible),
+        exhausted=free_max == 0,
+        states=dict(sorted(measured.states.items(), key=lambda entry: (-entry[1], entry[0]))),
+        owners=owners,
+    )
+
+
+def _ratio(ports: int, eligible: int) -> float:
+    """Return ports / eligible to six digits; with nothing eligible all is held."""
+    return round(ports / eligible, 6) if eligible else 1.0
+
+
+def owners_by_key(owners: Owners | Gap) -> dict[tuple[str, bytes, int], tuple[Owner, ...]]:
+    """Return the owners of a Snapshot by protocol, group key and family."""
+    if isinstance(owners, Gap):
+        return {}
+    return {(one.protocol.value, one.key, int(one.family)): one.owners for one in owners.by_key}
+
+
+__all__ = [
+    "Doubt",
+    "Figures",
+    "Keys",
+    "KeysWanted",
+    "as_key",
+    "doubts",
+    "find_keys",
+    "measure",
+    "owners_by_key",
+    "settle",
+]

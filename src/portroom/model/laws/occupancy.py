@@ -1,0 +1,262 @@
+"""Who holds what: eligible, held, doubtful and free ports of one key.
+
+The rule for available ports, as tried against the kernel. For TCP connect a
+port is out if its bucket is (``buckets.py``) or if the same 4-tuple exists;
+for bind(address, 0) and for UDP if any owner's address overlaps
+(``overlap.py``), whatever the destination.
+
+held + doubtful + free = eligible, always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from portroom.model.facts.snapshot import (
+    Features,
+    Groups,
+    GroupTable,
+    Settings,
+)
+from portroom.model.facts.sockets import (
+    Family,
+    Kind,
+    Operation,
+    Protocol,
+    TcpState,
+    is_loopback,
+)
+from portroom.model.laws.buckets import Buckets, eligible
+from portroom.model.laws.overlap import overlaps
+from portroom.model.laws.time_wait import is_reusable, reuse_applies
+
+UNBOUND_DEVICE = bytes(4)
+
+
+class KeyId(msgspec.Struct, frozen=True):
+    """
+    What a key is about, addresses as 16 bytes as in sock_diag.
+
+    UDP and bind0 keys have no remote: ``remote_address`` is zeros.
+    """
+
+    protocol: Protocol
+    operation: Operation
+    family: Family
+    local_address: bytes
+    remote_address: bytes = bytes(16)
+    remote_port: int = 0
+
+    @property
+    def group_key(self) -> bytes:
+        """Return the key of its groups, for sockets bound to no device."""
+        port = self.remote_port.to_bytes(2, "big")
+        return port + self.local_address + self.remote_address + UNBOUND_DEVICE
+
+
+class Own(msgspec.Struct):
+    """
+    The sockets of one connect key: their ports by state.
+
+    ``held`` are surely in the way; ``reusable`` are TIME_WAIT ports that the
+    kernel may give out again, with True where it surely would.
+    """
+
+    held: list[Sequence[int]] = []
+    reusable: dict[int, bool] = {}
+    states: dict[str, int] = {}
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """The numbers of one key, in ports; held + doubtful + free = eligible."""
+
+    eligible_ports: int
+    held_ports: int
+    doubtful_ports: int
+    free_ports: int
+
+
+def connect_figures(own: Own, buckets: Buckets, settings: Settings) -> Figures:
+    """
+    Return the numbers of one TCP connect key.
+
+    Args:
+        own: The key's own sockets.
+        buckets: What is blocked or in doubt for every key.
+        settings: The range, for the port that a same-parity range may lose.
+    """
+    held = _own_held(own, buckets)
+    doubtful = len(buckets.doubtful) - len(held & buckets.doubtful)
+    doubtful += sum(
+        not surely and port not in buckets.doubtful
+        for port, surely in own.reusable.items()
+        if port in buckets.open_ports
+    )
+    free = len(buckets.open_ports) - len(held) - doubtful
+    ends = settings.ephemeral
+    lost = _lost_port(settings, free, {ends.first, ends.last} & buckets.open_ports - held)
+    held_ports = buckets.blocked_ports + len(held)
+    return Figures(buckets.eligible_ports, held_ports, doubtful + lost, free - lost)
+
+
+def doubtful_ports(own: Own, buckets: Buckets) -> frozenset[int]:
+    """Return the ports of one connect key that a probe may settle: no TIME_WAIT."""
+    return buckets.doubtful - _own_held(own, buckets) - own.reusable.keys()
+
+
+def settled(figures: Figures, free: int, held: int) -> Figures:
+    """Return the numbers after the kernel called some doubtful ports free or held."""
+    return Figures(
+        figures.eligible_ports,
+        figures.held_ports + held,
+        figures.doubtful_ports - free - held,
+        figures.free_ports + free,
+    )
+
+
+def _own_held(own: Own, buckets: Buckets) -> set[int]:
+    """Return the open ports that the key's own sockets surely hold."""
+    held: set[int] = set()
+    for ports in own.held:
+        held.update(buckets.open_ports.intersection(ports))
+    return held
+
+
+def _lost_port(settings: Settings, free: int, free_ends: set[int]) -> int:
+    """Return 1 if a same-parity range may leave out a free end port, else 0."""
+    return int(settings.ephemeral.same_parity and free > 0 and bool(free_ends))
+
+
+def own_sockets(key: KeyId, groups: Groups, settings: Settings, features: Features) -> Own:
+    """
+    Return the sockets of one TCP connect key.
+
+    A socket bound to a device does not stop an unbound newcomer (kernel case
+    c29), so its port is not held by the 4-tuple.
+    """
+    own = Own([], {}, {})
+    for table in groups.tables:
+        if table.protocol is Protocol.TCP and table.family is key.family:
+            ports = table.ports.get(key.group_key)
+            if ports:
+                _count(own.states, table.state, len(ports))
+                _add_own(own, key, table, ports, settings, features)
+    return own
+
+
+def _add_own(
+    own: Own,
+    key: KeyId,
+    table: GroupTable,
+    ports: Sequence[int],
+    settings: Settings,
+    features: Features,
+) -> None:
+    """Add one group of a key's sockets to *own*, reusable TIME_WAITs apart."""
+    times = table.remaining_ms.get(key.group_key)
+    ended = table.state is TcpState.TIME_WAIT
+    if not (ended and times and reuse_applies(settings, key.family, key.local_address)):
+        own.held.append(ports)
+        return
+    loopback = is_loopback(key.family, key.local_address)
+    kept = []
+    for port, remaining_ms in zip(ports, times, strict=True):
+        reusable = is_reusable(remaining_ms, settings, features, loopback=loopback)
+        if reusable is False:
+            kept.append(port)
+        else:
+            own.reusable[port] = bool(reusable)
+    own.held.append(kept)
+
+
+class LocalOwner(msgspec.Struct, frozen=True):
+    """
+    All that is held on one local address in one way.
+
+    ``v6only`` is None where the kernel does not tell; ``states`` counts
+    sockets.
+    """
+
+    family: Family
+    address: bytes
+    v6only: bool | None
+    ports: set[int]
+    states: dict[str, int]
+
+
+def local_owners(protocol: Protocol, groups: Groups) -> tuple[LocalOwner, ...]:
+    """Return who holds ports of *protocol*, by local address."""
+    owners: dict[tuple[Family, bytes, bool | None], LocalOwner] = {}
+
+    def of(family: Family, address: bytes, v6only: bool | None) -> LocalOwner:
+        """Return the owner of one address, made at its first mention."""
+        place = family, address, v6only
+        if place not in owners:
+            owners[place] = LocalOwner(family, address, v6only, set(), {})
+        return owners[place]
+
+    for table in groups.tables:
+        if table.protocol is protocol:
+            for key, ports in table.ports.items():
+                owner = of(table.family, key[2:18], _v6only(table, key[2:18]))
+                owner.ports.update(ports)
+                _count(owner.states, table.state, len(ports))
+    for accepted in groups.inbound:
+        # A child is v6only if its listener is, and its listener is in a table.
+        if accepted.protocol is protocol:
+            owner = of(accepted.family, accepted.local_address, True)
+            owner.ports.add(accepted.local_port)
+            _count(owner.states, accepted.state, accepted.sockets)
+    return tuple(owners.values())
+
+
+def overlap_figures(
+    key: KeyId, owners: tuple[LocalOwner, ...], settings: Settings
+) -> tuple[Figures, dict[str, int]]:
+    """
+    Return the numbers of a bind0 key, or of a UDP key of either operation.
+
+    Every owner whose address overlaps is in the way, in any state; what the
+    new socket sets (SO_REUSEADDR, SO_REUSEPORT) is taken to be nothing.
+
+    Returns:
+        The numbers, and the sockets in the way by state.
+    """
+    every = eligible(settings)
+    held: set[int] = set()
+    maybe: set[int] = set()
+    states: dict[str, int] = {}
+    for owner in owners:
+        in_the_way = overlaps(
+            key.family, key.local_address, owner.family, owner.address, owner.v6only
+        )
+        if in_the_way is not False:
+            (held if in_the_way else maybe).update(owner.ports & every)
+            for state, sockets in owner.states.items():
+                states[state] = states.get(state, 0) + sockets
+    doubtful = len(maybe - held)
+    free = len(every) - len(held) - doubtful
+    lost = 0
+    if key.protocol is Protocol.TCP:
+        ends = {settings.ephemeral.first, settings.ephemeral.last} & every
+        lost = _lost_port(settings, free, ends - held - maybe)
+    return Figures(len(every), len(held), doubtful + lost, free - lost), states
+
+
+def _count(states: dict[str, int], state: TcpState, sockets: int) -> None:
+    """Add sockets of one state."""
+    states[state.name] = states.get(state.name, 0) + sockets
+
+
+def _v6only(table: GroupTable, address: bytes) -> bool | None:
+    """
+    Return whether an owner is IPv6 only; a bound specific address always is.
+
+    Source: Linux net/ipv6/af_inet6.c, __inet6_bind.
+    """
+    bound = table.kind in (Kind.LISTENER, Kind.BOUND, Kind.EXPLICIT)
+    if table.v6only is None and bound and table.family is Family.IPV6:
+        return any(address) or None
+    return table.v6only
