@@ -2,6 +2,8 @@
 
 import datetime
 
+import msgspec
+
 from portroom.model.facts.answers import RangeEnds
 from portroom.model.facts.ports import PortRange, PortSet
 from portroom.model.facts.settings import SETTINGS, setting_named
@@ -106,3 +108,14 @@ def test_settings_that_could_not_be_read_are_one_gap():
         Gap("settings", "/proc/sys is not mounted", ("current",)),
         NOT_PERSISTED,
     ) == answer.gaps
+
+
+def test_doubt_about_sockets_is_none_about_settings():
+    """
+    The same answer comes from a Snapshot with sockets and from one without.
+    """
+    saved = msgspec.structs.replace(
+        snapshot(WHOLE), gaps=(Gap("groups", "interrupted"),)
+    )
+
+    assert settings_answer(snapshot(WHOLE)) == settings_answer(saved)
