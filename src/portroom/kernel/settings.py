@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portroom.errors import NotPermittedError, NotSupportedError
-from portroom.kernel.files import PROC
+from portroom.kernel.files import LARGEST_READ_BYTES, PROC
 from portroom.kernel.sysctl import (
     parse_number,
     parse_ports,
@@ -13,6 +13,10 @@ from portroom.kernel.sysctl import (
 )
 from portroom.model.facts.settings import RANGE_KEY, SETTINGS, ValueType
 from portroom.model.facts.snapshot import Settings, SettingValue
+
+
+SHORT_READ_BYTES = 256
+"""Ten times what a range or a number needs."""
 
 
 def read_settings(proc: str = PROC) -> Settings:
@@ -29,7 +33,9 @@ def read_settings(proc: str = PROC) -> Settings:
     """
     values = {}
     for setting in SETTINGS:
-        text = _read_or_none(setting.key, proc)
+        long = setting.type is ValueType.PORTS
+        limit = LARGEST_READ_BYTES if long else SHORT_READ_BYTES
+        text = _read_or_none(setting.key, proc, limit)
         if text is not None:
             values[setting.key] = parse_value(setting.key, setting.type, text)
     if RANGE_KEY not in values:
@@ -56,10 +62,10 @@ def parse_value(key: str, value_type: ValueType, text: str) -> SettingValue:
             return parse_number(text, where=key)
 
 
-def _read_or_none(key: str, proc: str) -> str | None:
+def _read_or_none(key: str, proc: str, limit: int) -> str | None:
     """Read one sysctl, or return None where this kernel does not have it."""
     try:
-        return read_value(key, proc)
+        return read_value(key, proc, limit)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError:

@@ -22,23 +22,25 @@ def sysctl_path(key: str, proc: str = PROC) -> str:
     return f"{proc}/sys/{key.replace('.', '/')}"
 
 
-def read_value(key: str, proc: str = PROC) -> str:
+def read_value(key: str, proc: str = PROC, limit: int = LARGEST_READ_BYTES) -> str:
     """
     Read the text of one sysctl, whole, in the network namespace of the thread.
 
     Args:
         key: The sysctl in dotted form, such as ``net.ipv4.tcp_tw_reuse``.
         proc: Where the proc file system is mounted.
+        limit: The bytes to read at most; the kernel clears as many first, so
+            fewer are faster.
 
     Raises:
         OSError: The sysctl does not exist here, or may not be read.
         KernelDataError: The value is longer than one read takes.
     """
     path = sysctl_path(key, proc)
-    text = read_text(path)
-    if len(text) >= LARGEST_READ_BYTES:
+    text = read_text(path, limit)
+    if len(text) >= limit:
         raise KernelDataError(
-            f"{path}: expected at most {LARGEST_READ_BYTES} bytes, "
+            f"{path}: expected fewer than {limit} bytes, "
             f"got more, starting with {text[:40]!r}."
         )
     return text
