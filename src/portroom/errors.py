@@ -50,3 +50,13 @@ class KernelDataError(PortroomError):
     """The kernel, or a saved Snapshot, told something that cannot be read."""
 
     exit_status = 3
+
+
+class ChangeError(PortroomError):
+    """The system was not changed as asked; it is as it was before."""
+
+    exit_status = 4
+
+
+class WriteError(ChangeError):
+    """A write failed: a file, a setting, or standard output took nothing."""

@@ -48,9 +48,7 @@ def resolve(
         InvalidRequestError: Unknown, or no answer before the deadline.
     """
     port = 0 if target.port is None else resolve_port(target.port, protocol, deadline_s)
-    return tuple(
-        Endpoint(address, port) for address in resolve_host(target.host, deadline_s)
-    )
+    return tuple(Endpoint(address, port) for address in resolve_host(target.host, deadline_s))
 
 
 def resolve_port(text: str, protocol: Protocol, deadline_s: float = DEADLINE_S) -> int:
@@ -64,9 +62,7 @@ def resolve_port(text: str, protocol: Protocol, deadline_s: float = DEADLINE_S) 
         return int(text)
     what = f"The service name {text!r}"
     try:
-        return _within(
-            lambda: socket.getservbyname(text, protocol.value), what, deadline_s
-        )
+        return _within(lambda: socket.getservbyname(text, protocol.value), what, deadline_s)
     except (OSError, UnicodeError):
         raise InvalidRequestError(
             f"{what} is unknown for {protocol.value}.",

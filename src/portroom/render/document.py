@@ -92,8 +92,7 @@ def _without_surrogates(value: Any) -> Any:
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, dict):
         return {
-            _without_surrogates(name): _without_surrogates(item)
-            for name, item in value.items()
+            _without_surrogates(name): _without_surrogates(item) for name, item in value.items()
         }
     if isinstance(value, (list, tuple)):
         return [_without_surrogates(item) for item in value]

@@ -8,6 +8,9 @@ from portroom.render.units import Style, columns
 
 BETWEEN = "   "
 
+TIED = "\u00a0"
+"""A blank at which ``wrap`` does not break; it is written as a plain one."""
+
 
 def wrap(text: str, style: Style, *, indent: str = "", hang: str = "") -> list[str]:
     """
@@ -26,7 +29,7 @@ def wrap(text: str, style: Style, *, indent: str = "", hang: str = "") -> list[s
             lines.append(line)
             line, empty = hang, True
         line, empty = line + ("" if empty else " ") + word, False
-    return [*lines, line]
+    return [line.replace(TIED, " ") for line in (*lines, line)]
 
 
 def joined(texts: Sequence[str]) -> str:
@@ -59,12 +62,11 @@ def beside(blocks: Sequence[Block], widths: Sequence[int], style: Style) -> list
         if bands[-1] and style.width and taken + width > style.width:
             bands.append([])
         bands[-1].append(place)
-    return [line for band in bands for line in _band(blocks, widths, band)]
+    drawn = [_band(blocks, widths, band) for band in bands]
+    return [line for band in drawn for line in ("", *band)][1:]
 
 
-def _band(
-    blocks: Sequence[Block], widths: Sequence[int], band: Sequence[int]
-) -> list[str]:
+def _band(blocks: Sequence[Block], widths: Sequence[int], band: Sequence[int]) -> list[str]:
     """Return the lines of the blocks of one band."""
     lines = []
     for row in range(max((len(blocks[place]) for place in band), default=0)):

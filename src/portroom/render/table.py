@@ -106,9 +106,7 @@ def _shrink(shown: Shown, widths: list[int], over: int) -> list[int]:
     return widths
 
 
-def _line(
-    row: Sequence[Cell], shown: Shown, widths: Sequence[int], style: Style
-) -> str:
+def _line(row: Sequence[Cell], shown: Shown, widths: Sequence[int], style: Style) -> str:
     """Return one line, without blanks at its end."""
     parts = []
     for (place, column), width in zip(shown, widths, strict=True):

@@ -1,0 +1,142 @@
+"""Status: one screen, the answer first, then what it rests on.
+
+Rules of this file: where the lines do not do, destinations give way, for
+`portroom headroom` has them all; nothing else is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from portroom.model.facts.answers import Key, RangeUse, Status
+from portroom.render import gaps, headroom, summary
+from portroom.render.document import as_json, as_json_line
+from portroom.render.flow import wrap
+from portroom.render.namespaces import all_as_text
+from portroom.render.table import as_csv
+from portroom.render.units import Style, number, paint, plural, printable
+
+__all__ = ["all_as_text", "as_csv_text", "as_json", "as_jsonl", "as_text"]
+
+FEWEST_ROWS = 3
+"""Destinations shown however low the terminal is."""
+
+
+def as_text(answer: Status, style: Style) -> str:
+    """Return the screen of one namespace."""
+    top = [*headline(answer, style), *range_lines(answer.range, style)]
+    below = _below(answer, style)
+    # Two lines around the table, its heading and its last line, and the prompt.
+    room = style.height - len(top) - len(below) - 4 if style.height else 0
+    table = _tightest(answer, style, max(room, FEWEST_ROWS) if style.height else 0)
+    lines = [*top, *([""] if table else []), *table, *below]
+    return "\n".join(lines) + "\n"
+
+
+def headline(answer: Status, style: Style) -> list[str]:
+    """Return the answer in words."""
+    if answer.tightest:
+        key = min(answer.tightest, key=headroom.tightness)
+        return _sentences(key, answer.keys_total, style)
+    if answer.range is None:
+        text, look = "How many more connections fit is not known.", "yellow"
+    else:
+        ports = number(answer.range.eligible_ports)
+        text, look = f"Up to {ports} connections fit to each destination.", "bold"
+        text += " None holds a port now."
+    return [paint(line, look, style) for line in wrap(text, style)]
+
+
+def _sentences(key: Key, total: int, style: Style) -> list[str]:
+    """Return the sentences of the tightest key, in the colour of its state."""
+    what = "destination" if key.remote_address is not None else "key"
+    rank = f", the tightest {what}" if total > 1 else ""
+    look = headroom.look(key, "bold")
+    lines = wrap(headroom.fits(key, rank), style)
+    if headroom.doubt(key):
+        lines += wrap(headroom.doubt(key), style)
+    return [paint(line, look, style) for line in lines]
+
+
+def range_lines(use: RangeUse | None, style: Style) -> list[str]:
+    """Return the range and its size."""
+    if use is None:
+        return []
+    text = (
+        f"Local port range {use.first}-{use.last}: {plural(use.ports, 'port')}, "
+        f"{number(use.reserved_ports)} reserved, "
+        f"{number(use.eligible_ports)} eligible."
+    )
+    return wrap(text, style)
+
+
+def _tightest(answer: Status, style: Style, most: int) -> list[str]:
+    """Return the table of the tightest keys, at most so many; 0 is all."""
+    keys = sorted(answer.tightest, key=headroom.tightness)
+    shown = keys[:most] if most else keys
+    if not shown:
+        return []
+    lines = headroom.key_table([(answer, key) for key in shown], style)
+    more = answer.keys_total - len(shown)
+    if more > 0:
+        text = f"{plural(more, 'less tight key')}: portroom headroom"
+        lines.append(paint(text, "dim", style))
+    return lines
+
+
+def _below(answer: Status, style: Style) -> list[str]:
+    """Return all that stands below the destinations."""
+    lines = [""]
+    if answer.sessions is not None:
+        lines += [*summary.as_lines(answer.sessions, style), ""]
+    return [*lines, *_findings(answer, style), *gaps.footer([answer], style)]
+
+
+def _findings(answer: Status, style: Style) -> list[str]:
+    """Return findings and drift, a sentence each."""
+    lines = []
+    for drift in answer.drift:
+        text = (
+            f"Drift: {drift.name} is {printable(drift.current)}, the next boot gives "
+            f"{printable(drift.persisted)} ({printable(drift.file)}:{drift.line})."
+        )
+        lines += wrap(text, style, hang="  ")
+    for finding in answer.findings:
+        text = f"{finding.severity.capitalize()}: {finding.name}: "
+        text += printable(f"{finding.evidence} {finding.remedy}")
+        lines += wrap(text, style, hang="  ")
+    return [paint(line, "yellow", style) for line in lines]
+
+
+CSV_COLUMNS = (
+    "netns",
+    "range_first",
+    "range_last",
+    "ports",
+    "reserved_ports",
+    "range_eligible_ports",
+    *headroom.CSV_COLUMNS[1:-1],
+)
+
+
+def as_csv_text(answers: Sequence[Status]) -> str:
+    """Return a line a namespace: its range and its tightest key."""
+    return as_csv(CSV_COLUMNS, _csv_rows(answers))
+
+
+def _csv_rows(answers: Sequence[Status]) -> Iterator[list[object]]:
+    """Yield the fields of each namespace; empty where there is no key."""
+    for answer in answers:
+        use = answer.range
+        row: list[object] = [answer.netns.name]
+        row += [use.first, use.last, use.ports] if use else [None] * 3
+        row += [use.reserved_ports, use.eligible_ports] if use else [None] * 2
+        if answer.tightest:
+            key = min(answer.tightest, key=headroom.tightness)
+            row += headroom.csv_row("", key)[1:-1]
+        yield row + [None] * (len(CSV_COLUMNS) - len(row))
+
+
+def as_jsonl(answer: Status) -> str:
+    """Return the whole answer in one line."""
+    return as_json_line(answer)
