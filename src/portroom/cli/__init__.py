@@ -1,0 +1,113 @@
+"""The command line: words in, an answer and an exit status out.
+
+Rules of this file: nothing heavy is imported before ``main`` runs, so that
+Ctrl-C is understood from the first moment on and ``--version`` is fast; no
+traceback ever reaches a user.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from portroom.errors import PortroomError
+
+INTERRUPTED = 130
+"""128 + SIGINT, as a shell says it."""
+
+BUG = 70
+"""EX_SOFTWARE of sysexits.h: the fault is portroom's."""
+
+USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and end the process with its exit status."""
+    import gc
+
+    # A command ends before garbage matters: without the collector `status` starts
+    # some 4 ms earlier. A command that goes on for long enables it again.
+    gc.disable()
+    try:
+        status = run(arguments)
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    sys.exit(status)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run one command and return its exit status; errors are told on stderr.
+
+    Args:
+        arguments: The words after ``portroom``; None takes those of the process.
+    """
+    try:
+        return _answer(arguments)
+    except PortroomError as error:
+        return _tell(str(error), error.exit_status)
+    except BrokenPipeError:
+        return _closed_pipe()
+    except Exception as error:  # noqa: BLE001 - the last net: no traceback for users
+        return _explain(error)
+
+
+def _answer(arguments: Sequence[str] | None) -> int:
+    """Run the command, write out what it said, and return its exit status."""
+    from portroom.cli.commands import portroom
+    from portroom.cli.output import flush
+
+    try:
+        status = portroom.main(arguments, prog_name="portroom", standalone_mode=False)
+    except SystemExit as ending:
+        status = ending.code
+    flush()
+    return status if isinstance(status, int) else 0
+
+
+def _explain(error: Exception) -> int:
+    """Tell what click or nobody expected, and return the exit status."""
+    import click
+
+    if isinstance(error, click.Abort):
+        return INTERRUPTED
+    if isinstance(error, click.UsageError):
+        return _tell(_usage(error), USAGE)
+    if isinstance(error, click.ClickException):
+        return _tell(error.format_message(), error.exit_code)
+    from portroom.cli.crash import told
+
+    return _tell(told(error), BUG)
+
+
+def _usage(error: object) -> str:
+    """Return wrong usage as one sentence and where the right one is told."""
+    import click
+
+    assert isinstance(error, click.UsageError)
+    path = error.ctx.command_path if error.ctx else "portroom"
+    message = " ".join(error.format_message().split())
+    stop = "" if message.endswith(("?", ".")) else "."
+    return f"{message}{stop} Try `{path} --help`."
+
+
+def _tell(message: str, status: int) -> int:
+    """Write one sentence to stderr, if somebody reads it, and return *status*."""
+    from portroom.cli.files import discard_output
+    from portroom.render.units import printable
+
+    try:
+        sys.stderr.write(f"portroom: {printable(message)}\n")
+        sys.stderr.flush()
+    except (OSError, AttributeError, ValueError):
+        discard_output(sys.stderr)
+    return status
+
+
+def _closed_pipe() -> int:
+    """Make the end of the process quiet: the reader has seen enough."""
+    from portroom.cli.files import discard_output
+
+    discard_output(sys.stdout)
+    return 0

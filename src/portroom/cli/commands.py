@@ -1,0 +1,102 @@
+"""The commands, each imported when it is called and not before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from portroom import __version__
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "status": ("status", "One screen: the range, and what is tightest."),
+    "headroom": ("headroom", "How many more connections fit, and to what."),
+    "sessions": ("sessions", "The sockets, as netstat lists them."),
+    "settings": ("settings", "The settings that matter, and what they do."),
+    "snapshot": ("snapshot", "Save what was read, to answer from it later."),
+    "completion": ("completion", "Print the completion script of a shell."),
+}
+"""
+Of each command the module in this room, whose attribute is named alike, and
+the first line of its help: `--help` imports none of them.
+"""
+
+FIRST = "status"
+"""What `portroom` alone answers."""
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names of the commands, in the order of COMMANDS."""
+        return list(COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        name: str,
+    ) -> click.Command | None:
+        """Return a command, imported now; None if there is none of this name."""
+        if name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[name]
+        command = getattr(import_module(f"portroom.cli.{module}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """
+        Return the command that is called and its arguments.
+
+        Raises:
+            NoSuchCommand: There is none of this name; the nearest is named.
+        """
+        if args[0] not in COMMANDS and not ctx.resilient_parsing:
+            raise click.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """
+        Return the words after the options of `portroom` itself.
+
+        Raises:
+            UsageError: An option of a command stands before it, where a parser
+                that is less strict would ignore it.
+        """
+        before = args[0] if args else ""
+        try:
+            return super().parse_args(ctx, args or [FIRST])
+        except click.NoSuchOption as error:
+            raise click.UsageError(
+                f"{error.option_name!r} stands before a command: options follow it, "
+                f"as in `portroom {FIRST} {before}`",
+                ctx,
+            ) from None
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """Write the commands into the help text."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="`portroom` alone is `portroom status`. Options follow the command.",
+)
+@click.version_option(__version__, message="portroom %(version)s")
+def portroom() -> None:
+    """Tell how many more connections fit on this host."""
+
+
+def names() -> Sequence[str]:
+    """Return the names of all commands."""
+    return tuple(COMMANDS)

@@ -1,0 +1,124 @@
+"""Files that the user named: the only place of this room that writes one.
+
+Rules of this file: a file is whole or not there; nothing is replaced unasked;
+nobody but the user can read it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from typing import IO, TYPE_CHECKING
+
+from portroom.errors import InvalidRequestError, WriteError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MODE = 0o600
+
+NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+"""What file systems without hard links answer: FAT, some network mounts."""
+
+
+def write_file(path: str, content: bytes, *, replace: bool = False) -> None:
+    """
+    Write a file of mode 0600, all of it or nothing.
+
+    Args:
+        path: Where; its folder must exist.
+        content: All its bytes.
+        replace: Take the place of a regular file that is there already.
+
+    Raises:
+        InvalidRequestError: Something is there that may not be replaced.
+        WriteError: The file system refused; nothing was changed.
+    """
+    from pathlib import Path
+
+    target = Path(path)
+    _check(target, replace=replace)
+    draft = target.with_name(f".portroom-{os.urandom(8).hex()}.tmp")
+    try:
+        _write_draft(draft, content)
+        _put_in_place(draft, target, replace=replace)
+    except FileExistsError:
+        raise _exists(target) from None
+    except OSError as error:
+        raise WriteError(f"Could not write {path!r}: {error.strerror!r}.") from None
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _check(target: Path, *, replace: bool) -> None:
+    """Refuse a name that cannot be written to before any work is done."""
+    try:
+        kind = target.lstat().st_mode
+    except (OSError, ValueError):
+        return
+    if not stat.S_ISREG(kind) and not stat.S_ISLNK(kind):
+        raise InvalidRequestError(
+            f"{str(target)!r} is not a regular file.",
+            hint="Leave --out away to write to standard output.",
+        )
+    if not replace:
+        raise _exists(target)
+
+
+def _exists(target: Path) -> InvalidRequestError:
+    """Return the error for a file that is there already."""
+    return InvalidRequestError(
+        f"{str(target)!r} exists already.", hint="Give --force to replace it."
+    )
+
+
+def _write_draft(draft: Path, content: bytes) -> None:
+    """Write a new file, down to the disk."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(draft, flags, MODE), "wb") as file:
+        os.fchmod(file.fileno(), MODE)
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _put_in_place(draft: Path, target: Path, *, replace: bool) -> None:
+    """Give the draft its name in one step; without *replace* only if it is free."""
+    if not replace:
+        try:
+            target.hardlink_to(draft)
+        except OSError as error:
+            if error.errno not in NO_HARD_LINKS or os.path.lexists(target):
+                raise
+        else:
+            return
+    draft.rename(target)
+
+
+def write_report(text: str) -> str:
+    """Write a crash report to a new file of mode 0600; return its name or ""."""
+    import tempfile
+
+    try:
+        number, path = tempfile.mkstemp(prefix="portroom-crash-", suffix=".txt")
+        with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError:
+        return ""
+    return path
+
+
+def discard_output(stream: IO[str] | None) -> None:
+    """
+    Send what a stream still holds nowhere.
+
+    Python writes it out at the very end, and would complain about a closed pipe
+    or a full disk when nobody can act on it any more.
+    """
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        assert stream is not None
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -1,0 +1,85 @@
+"""Options that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from portroom.cli.output import FORMATS
+
+if TYPE_CHECKING:
+    from portroom.api.source import Source
+
+Command = Callable[..., Any]
+
+EXIT_STATUSES = {
+    0: "answered",
+    2: "wrong usage",
+    3: "could not be read: a right or a kernel feature is missing",
+    70: "a bug in portroom",
+    130: "interrupted",
+}
+
+
+def exit_statuses(**others: str) -> str:
+    """
+    Return the end of a command's help: its exit statuses.
+
+    Args:
+        others: What a number means for this command: ``_1="fewer are free"``.
+    """
+    meanings = EXIT_STATUSES | {int(name[1:]): text for name, text in others.items()}
+    lines = [f"  {status:<4}{meanings[status]}" for status in sorted(meanings)]
+    return "\b\nExit status:\n" + "\n".join(lines)
+
+
+def output_options(command: Command) -> Command:
+    """Add `-o` and `--ascii`."""
+    form = click.option(
+        "-o",
+        "--output",
+        type=click.Choice(FORMATS),
+        default="table",
+        show_default=True,
+        help="Format of the answer; wide cuts nothing.",
+    )
+    plain = click.option("--ascii", "plain", is_flag=True, help="Draw with ASCII characters alone.")
+    return form(plain(command))
+
+
+def source_options(command: Command) -> Command:
+    """Add `--netns`, `--all-netns` and `--snapshot`."""
+    one = click.option(
+        "--netns",
+        metavar="NAME|PID|PATH",
+        help="Look into this network namespace.",
+    )
+    every = click.option("--all-netns", is_flag=True, help="Look into every network namespace.")
+    saved = click.option(
+        "--snapshot",
+        metavar="FILE",
+        help="Answer from a saved Snapshot, not from the kernel.",
+    )
+    return one(every(saved(command)))
+
+
+def source(netns: str | None, all_netns: bool, snapshot: str | None) -> Sequence[Source]:
+    """
+    Return where to read: one source a namespace.
+
+    Raises:
+        UsageError: The options contradict each other.
+    """
+    given = {
+        "--netns": netns is not None,
+        "--all-netns": all_netns,
+        "--snapshot": snapshot is not None,
+    }
+    named = [name for name, present in given.items() if present]
+    if len(named) > 1:
+        raise click.UsageError(f"{named[0]} and {named[1]} exclude each other.")
+    from portroom.api.source import open_sources
+
+    return open_sources(netns, all_netns, snapshot)
