@@ -35,7 +35,10 @@ TIGHTEST = 5
 """Keys on the status screen."""
 
 OWNERS_UP_TO = 5_000
-"""Sockets whose owners are looked for unasked; a walk of more takes too long."""
+"""Sockets in use up to which headroom looks for owners unasked: the walk costs."""
+
+STATUS_OWNERS_UP_TO = 200_000
+"""The same for the status screen: about a second."""
 
 SAVED_OWNERS_UP_TO = 50_000
 """Sockets whose owners a saved Snapshot keeps for every key."""
@@ -92,7 +95,7 @@ def status(source: Source) -> Status:
         """Read and answer inside the namespace."""
         read = take(Wanted(groups=True, all_ports=True), source.known)
         keys = find_keys(read, wanted)
-        return _status(_with_owners(read, keys, None), keys)
+        return _status(_with_owners(read, keys, None, STATUS_OWNERS_UP_TO), keys)
 
     return source.run(job)
 
@@ -228,25 +231,38 @@ def _sockets(keys: Keys) -> int:
     return sum(sum(one.states.values()) for one in keys.measured)
 
 
-def _wants_owners(keys: Keys, asked: bool | None) -> bool:
-    """Say whether owners are looked for: as asked, else if they are few."""
-    return _sockets(keys) <= OWNERS_UP_TO if asked is None else asked
+def _wants_owners(read: Snapshot, keys: Keys, asked: bool | None, most: int) -> bool:
+    """Say whether owners are looked for: as asked, else if few sockets are in use."""
+    if asked is not None:
+        return asked
+    counters = read.counters
+    if isinstance(counters, Gap):
+        return _sockets(keys) <= most
+    return counters.tcp_inuse + counters.tcp6_inuse <= most
 
 
-def _with_owners(read: Snapshot, keys: Keys, asked: bool | None) -> Snapshot:
+def _with_owners(
+    read: Snapshot, keys: Keys, asked: bool | None, most: int = OWNERS_UP_TO
+) -> Snapshot:
     """Return a Snapshot with the owners of some keys."""
     settings = read.settings
-    if isinstance(settings, Gap) or not _sockets(keys) or not _wants_owners(keys, asked):
+    if (
+        isinstance(settings, Gap)
+        or not _sockets(keys)
+        or not _wants_owners(read, keys, asked, most)
+    ):
         return read
     owners = reading.read_key_owners(keys.measured, settings.ephemeral, read.netns)
     return msgspec.structs.replace(read, owners=owners)
 
 
-def _owners_gaps(read: Snapshot, keys: Keys, asked: bool | None) -> tuple[Gap, ...]:
+def _owners_gaps(
+    read: Snapshot, keys: Keys, asked: bool | None, most: int = OWNERS_UP_TO
+) -> tuple[Gap, ...]:
     """Return why the owners of some keys are not there."""
     if not _sockets(keys):
         return ()
-    if not _wants_owners(keys, asked):
+    if not _wants_owners(read, keys, asked, most):
         hint = f": {_sockets(keys)} sockets, add --owners" if asked is None else ""
         return (Gap("owners", NOT_LOOKED_AT + hint, ("keys.owners",)),)
     if isinstance(read.owners, Gap):
@@ -256,9 +272,11 @@ def _owners_gaps(read: Snapshot, keys: Keys, asked: bool | None) -> tuple[Gap, .
     return ()
 
 
-def _keys(read: Snapshot, keys: Keys, asked: bool | None) -> tuple[Key, ...]:
+def _keys(
+    read: Snapshot, keys: Keys, asked: bool | None, most: int = OWNERS_UP_TO
+) -> tuple[Key, ...]:
     """Return the keys as answers have them, with owners if they are wanted."""
-    known = owners_by_key(read.owners) if _wants_owners(keys, asked) else {}
+    known = owners_by_key(read.owners) if _wants_owners(read, keys, asked, most) else {}
     return tuple(
         as_key(one, known.get((one.id.protocol.value, one.id.group_key, one.id.family), ()))
         for one in keys.measured
@@ -282,7 +300,7 @@ def _status(read: Snapshot, keys: Keys) -> Status:
     """Return the Status of a namespace."""
     sessions = summary(read.counters, read.groups)
     missing = states_gap(read.groups)
-    gaps = read.gaps + keys.gaps + _owners_gaps(read, keys, None)
+    gaps = read.gaps + keys.gaps + _owners_gaps(read, keys, None, STATUS_OWNERS_UP_TO)
     gaps += tuple(gap for gap in (sessions, missing) if isinstance(gap, Gap))
     return Status(
         host=read.host,
@@ -290,7 +308,7 @@ def _status(read: Snapshot, keys: Keys) -> Status:
         netns=read.netns,
         gaps=(*gaps, not_looked_at("boot", "drift"), not_looked_at("findings", "findings")),
         range=_range_use(read.settings),
-        tightest=_keys(read, keys, None),
+        tightest=_keys(read, keys, None, STATUS_OWNERS_UP_TO),
         keys_total=keys.total,
         sessions=None if isinstance(sessions, Gap) else sessions,
     )

@@ -18,6 +18,7 @@ import ctypes
 import fcntl
 import os
 import select
+import signal
 import socket
 import struct
 import warnings
@@ -42,46 +43,55 @@ YES, NO, UNKNOWN = b"y", b"n", b"?"
 _MEANING = {YES[0]: True, NO[0]: False}
 
 
-def read_features(proc: str = PROC, *, trials: bool = True) -> Features:
+def read_features(proc: str = PROC) -> Features:
     """
     Return what this kernel can do.
 
     Args:
         proc: Where the proc file system is mounted.
-        trials: Whether to try in a private namespace (some milliseconds);
-            without, what only a trial tells is None.
     """
-    option = has_range_option()
-    forgets, bound_rows = _try_in_private_namespace() if trials else (None, None)
-    return Features(
-        # Every kernel without the option is sticky: the change came later.
-        bucket_forgets=False if option is False else forgets,
-        range_option=option,
-        bound_inactive_rows=bound_rows,
-        tw_reuse_by_age=os.path.exists(f"{proc}/sys/net/ipv4/tcp_tw_reuse_delay"),
-    )
+    return Trial().features(proc)
 
 
-def _try_in_private_namespace() -> tuple[bool | None, bool | None]:
-    """Return whether buckets forget and bound sockets are listed."""
-    reading, writing = os.pipe()
-    with warnings.catch_warnings():
-        # The child runs this thread alone and takes no lock of another.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        _answer_and_exit(writing)
-    os.close(writing)
-    try:
-        ready = select.select([reading], [], [], DEADLINE_S)[0]
-        answers = os.read(reading, 2) if ready else b""
-    finally:
-        os.close(reading)
+class Trial:
+    """
+    A trial in a private namespace: begun at once, its answers read later.
+
+    It takes some milliseconds, in which the caller can read tables.
+    """
+
+    def __init__(self) -> None:
+        self._reading, writing = os.pipe()
+        with warnings.catch_warnings():
+            # The child runs this thread alone and takes no lock of another.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._child = os.fork()
+        if self._child == 0:
+            _answer_and_exit(writing)
+        os.close(writing)
+
+    def features(self, proc: str = PROC) -> Features:
+        """Wait for the answers and return all that this kernel can do."""
+        option = has_range_option()
+        forgets, bound_rows = self._answers()
+        return Features(
+            # Every kernel without the option is sticky: the change came later.
+            bucket_forgets=False if option is False else forgets,
+            range_option=option,
+            bound_inactive_rows=bound_rows,
+            tw_reuse_by_age=os.path.exists(f"{proc}/sys/net/ipv4/tcp_tw_reuse_delay"),
+        )
+
+    def _answers(self) -> tuple[bool | None, bool | None]:
+        """Return whether buckets forget and bound sockets are listed."""
+        ready = select.select([self._reading], [], [], DEADLINE_S)[0]
+        answers = os.read(self._reading, 2) if ready else b""
+        os.close(self._reading)
         if not ready:
-            os.kill(child, 9)
-        os.waitpid(child, 0)
-    forgets, bound_rows = (answers + UNKNOWN + UNKNOWN)[:2]
-    return _MEANING.get(forgets), _MEANING.get(bound_rows)
+            os.kill(self._child, signal.SIGKILL)
+        os.waitpid(self._child, 0)
+        forgets, bound_rows = (answers + UNKNOWN + UNKNOWN)[:2]
+        return _MEANING.get(forgets), _MEANING.get(bound_rows)
 
 
 def _answer_and_exit(writing: int) -> None:

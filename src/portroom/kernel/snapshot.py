@@ -16,7 +16,7 @@ import msgspec
 
 from portroom.kernel import namespaces
 from portroom.kernel.counters import read_counters
-from portroom.kernel.features import read_features
+from portroom.kernel.features import Trial
 from portroom.kernel.files import PROC, read_text
 from portroom.kernel.groups import TWO_THREADS_FROM, read_groups
 from portroom.kernel.holders import read_holders
@@ -99,13 +99,14 @@ def take(wanted: Wanted, netns: NetnsId | None = None, proc: str = PROC) -> Snap
 
 def _with_groups(snapshot: Snapshot, settings: Settings, wanted: Wanted, proc: str) -> Snapshot:
     """Return a Snapshot with its groups, and what they were read with."""
-    features = read_features(proc)
+    trial = Trial()
     counters = None if isinstance(snapshot.counters, Gap) else snapshot.counters
     scope = None if wanted.all_ports else settings.ephemeral
     try:
         groups = _read_steady(scope, counters, settings, wanted.threads)
     except OSError as error:
-        return _degraded(snapshot, features, error)
+        return _degraded(snapshot, trial.features(proc), error)
+    features = trial.features(proc)
     groups.active = _witnesses(groups, settings, features)
     return msgspec.structs.replace(
         snapshot, features=features, groups=groups, gaps=_doubts(groups, features)
@@ -138,7 +139,11 @@ def _witnesses(
     """Return who connected out, where that can prove anything and is cheap."""
     if not features.bucket_forgets:
         return {}
-    sockets = sum(len(ports) for table, _, ports in connected(groups) if table.kind is Kind.UNKNOWN)
+    sockets = sum(
+        sum(map(len, table.ports.values()))
+        for table in connected(groups)
+        if table.kind is Kind.UNKNOWN
+    )
     if not 1 < sockets <= WITNESSES_UP_TO:
         return {}
     from portroom.kernel.active import read_active

@@ -22,7 +22,7 @@ net/ipv4/inet_connection_sock.c; kernel cases c05-c17, c22, c23, c43, c44.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -94,52 +94,54 @@ def _blocked(groups: Groups) -> Iterator[int]:
             yield accepted.local_port
 
 
+Place = tuple[Family, bytes]
+"""A local address: its family, and 16 bytes as in sock_diag."""
+
+
 def _unproven(groups: Groups, settings: Settings, features: Features) -> set[int]:
     """Return the ports with an owner that may have been bound first."""
-    unknown: dict[tuple[Family, bytes], set[int]] = {}
+    unknown: defaultdict[Place, set[int]] = defaultdict(set)
     shared: set[int] = set()
-    for table, key, ports in connected(groups):
-        if table.kind is Kind.UNKNOWN:
-            unknown.setdefault((table.family, key[2:18]), set()).update(ports)
-        else:
-            shared.update(ports)
+    for table in connected(groups):
+        for key, ports in table.ports.items():
+            if table.kind is Kind.UNKNOWN:
+                unknown[table.family, key[2:18]].update(ports)
+            else:
+                shared.update(ports)
     forgets = features.bucket_forgets is True
     if not forgets or settings.number("net.ipv4.ip_autobind_reuse", 0):
         return shared.union(*unknown.values())
     proven = _proven(groups)
     found: set[int] = set()
     for place, maybe_bound in unknown.items():
-        found |= maybe_bound - proven.get(place, set())
+        found |= maybe_bound - proven[place]
     return found
 
 
-def _proven(groups: Groups) -> dict[tuple[Family, bytes], set[int]]:
+def _proven(groups: Groups) -> defaultdict[Place, set[int]]:
     """Return, by local address, the ports that connect() surely placed there."""
-    witnesses: dict[tuple[Family, bytes], Counter[int]] = {}
+    witnesses: defaultdict[Place, Counter[int]] = defaultdict(Counter)
+    proven: defaultdict[Place, set[int]] = defaultdict(set)
     listeners = Listeners(groups)
-    for table, key, ports in connected(groups):
-        count = witnesses.setdefault((table.family, key[2:18]), Counter())
-        if table.kind is Kind.NO_PORT:
-            count.update(ports)
-            count.update(ports)
-        elif table.state is TcpState.SYN_SENT or listeners.serve(table.family, key):
-            count.update(ports)
-        else:
-            count.update(groups.active.get((int(table.family), key), ()))
-    return {
-        place: {port for port, sockets in count.items() if sockets > 1}
-        for place, count in witnesses.items()
-    }
+    for table in connected(groups):
+        family = table.family
+        for key, ports in table.ports.items():
+            if table.kind is Kind.NO_PORT:
+                proven[family, key[2:18]].update(ports)
+            elif table.state is TcpState.SYN_SENT or listeners.serve(family, key):
+                witnesses[family, key[2:18]].update(ports)
+            elif active := groups.active.get((int(family), key)):
+                witnesses[family, key[2:18]].update(active)
+    for place, count in witnesses.items():
+        proven[place].update(port for port, sockets in count.items() if sockets > 1)
+    return proven
 
 
-def connected(
-    groups: Groups,
-) -> Iterator[tuple[GroupTable, bytes, Sequence[int]]]:
-    """Yield each group of TCP sockets of kind UNKNOWN or NO_PORT."""
+def connected(groups: Groups) -> Iterator[GroupTable]:
+    """Yield each table of TCP sockets of kind UNKNOWN or NO_PORT."""
     for table in groups.tables:
         if table.protocol is Protocol.TCP and table.kind not in BOUND_KINDS:
-            for key, ports in table.ports.items():
-                yield table, key, ports
+            yield table
 
 
 class Listeners:
@@ -148,6 +150,7 @@ class Listeners:
     def __init__(self, groups: Groups) -> None:
         self._places: set[tuple[Family, bytes, int]] = set()
         self._dual: set[int] = set()
+        self._ports: set[bytes] = set()
         for table in groups.tables:
             if table.protocol is Protocol.TCP and table.kind is Kind.LISTENER:
                 for key, ports in table.ports.items():
@@ -156,6 +159,7 @@ class Listeners:
     def _add(self, table: GroupTable, address: bytes, ports: Sequence[int]) -> None:
         """Remember the listeners of one group."""
         self._places.update((table.family, address, port) for port in ports)
+        self._ports.update(port.to_bytes(2, "big") for port in ports)
         if table.family is Family.IPV6 and is_wildcard(address) and not table.v6only:
             self._dual.update(ports)
 
@@ -173,6 +177,8 @@ class Listeners:
 
         Then the local end connected out: its peer was accepted.
         """
+        if key[:2] not in self._ports:
+            return False
         remote = key[18:34]
         here = is_loopback(family, remote) or remote == key[2:18]
         return here and self.cover(family, remote, int.from_bytes(key[:2], "big"))

@@ -119,7 +119,8 @@ class _Search:
                 not remotes or (*there, port) in remotes or (*there, 0) in remotes
             )
 
-        counts = count_keys(self._groups, is_wanted)
+        every = local is None and not remotes
+        counts = count_keys(self._groups, None if every else is_wanted)
         known, gaps = _asked_for(snapshot, wanted)
         for key in known:
             counts[key.family].setdefault(key.group_key, 0)

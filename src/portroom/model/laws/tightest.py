@@ -39,20 +39,20 @@ class Measured(msgspec.Struct, frozen=True):
     states: dict[str, int]
 
 
-def count_keys(groups: Groups, wanted: Callable[[Family, bytes], bool]) -> Counts:
+def count_keys(groups: Groups, wanted: Callable[[Family, bytes], bool] | None = None) -> Counts:
     """
     Count the sockets of each TCP connect key.
 
     Args:
         groups: The sockets.
-        wanted: Whether to count the group with this family and key.
+        wanted: Whether to count the group with this family and key; None for all.
     """
     counts: Counts = {Family.IPV4: Counter(), Family.IPV6: Counter()}
     for table in groups.tables:
         if table.protocol is Protocol.TCP and table.kind not in LISTENING:
             count = counts[table.family]
             for key, ports in table.ports.items():
-                if wanted(table.family, key):
+                if wanted is None or wanted(table.family, key):
                     short = key if key[34:] == UNBOUND_DEVICE else _unbound(key)
                     count[short] += len(ports)
     return counts
