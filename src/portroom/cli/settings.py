@@ -27,7 +27,7 @@ def complete_name(_: click.Context, __: click.Parameter, begun: str) -> list[str
 def settings(
     names: tuple[str, ...],
     output: str,
-    ascii: bool,
+    plain: bool,
     netns: str | None,
     all_netns: bool,
     snapshot: str | None,
@@ -45,4 +45,4 @@ def settings(
 
     sources = source(netns, all_netns, snapshot)
     answers = [asking.settings(one, names) for one in sources]
-    show(answers, screen, output=output, ascii=ascii, all_netns=all_netns, pager=True)
+    show(answers, screen, output=output, plain=plain, all_netns=all_netns, pager=True)
