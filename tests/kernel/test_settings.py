@@ -4,22 +4,18 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.kernel.harness import Neighbour
-from tests.kernel.sockets import attempt
 
 from portroom.kernel.namespaces import find, inside
 from portroom.kernel.settings import read_settings
 from portroom.kernel.sysctl import sysctl_path
 from portroom.model.facts.ports import PortRange, PortSet
 from portroom.model.facts.settings import RANGE_KEY, SETTINGS, Scope, ValueType
+from tests.kernel.harness import Neighbour
+from tests.kernel.sockets import attempt
 
 RESERVED_KEY = "net.ipv4.ip_local_reserved_ports"
 
-NUMBERS = [
-    row
-    for row in SETTINGS
-    if row.scope is Scope.NAMESPACE and row.type is ValueType.NUMBER
-]
+NUMBERS = [row for row in SETTINGS if row.scope is Scope.NAMESPACE and row.type is ValueType.NUMBER]
 
 
 def write_whole(path, text):
@@ -166,9 +162,7 @@ def test_beyond_the_bounds_the_kernel_refuses(netns, row):
         write_whole(sysctl_path(RANGE_KEY), "65535 65535")
         beyond = [] if row.lowest is None else [row.lowest - 1]
         beyond += [] if row.highest is None else [row.highest + 1]
-        return {
-            attempt(lambda text=str(value): write_whole(path, text)) for value in beyond
-        }
+        return {attempt(lambda text=str(value): write_whole(path, text)) for value in beyond}
 
     outcomes = netns(job)
 

@@ -14,7 +14,6 @@ from portroom.kernel.sysctl import (
 from portroom.model.facts.settings import RANGE_KEY, SETTINGS, ValueType
 from portroom.model.facts.snapshot import Settings, SettingValue
 
-
 SHORT_READ_BYTES = 256
 """Ten times what a range or a number needs."""
 

@@ -40,8 +40,7 @@ def read_value(key: str, proc: str = PROC, limit: int = LARGEST_READ_BYTES) -> s
     text = read_text(path, limit)
     if len(text) >= limit:
         raise KernelDataError(
-            f"{path}: expected fewer than {limit} bytes, "
-            f"got more, starting with {text[:40]!r}."
+            f"{path}: expected fewer than {limit} bytes, got more, starting with {text[:40]!r}."
         )
     return text
 

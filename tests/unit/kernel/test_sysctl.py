@@ -60,9 +60,7 @@ def test_what_is_no_range_is_quoted(text):
     with pytest.raises(KernelDataError) as caught:
         parse_range(text, where="ip_local_port_range")
 
-    assert f"ip_local_port_range: expected two ports, got {text!r}." == str(
-        caught.value
-    )
+    assert f"ip_local_port_range: expected two ports, got {text!r}." == str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["1-", "70000", "5-4", "a", "1 2"])

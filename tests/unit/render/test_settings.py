@@ -33,9 +33,7 @@ def answer(name="host", wanted=SETTINGS, **changed):
             boot_id="b",
             taken_at=datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC),
             netns=NetnsId(name, 1, 4026531840, "host"),
-            settings=Settings(
-                {key: value for key, value in values.items() if value is not None}
-            ),
+            settings=Settings({key: value for key, value in values.items() if value is not None}),
         ),
         wanted,
     )
@@ -45,9 +43,7 @@ def test_one_setting_is_a_line_and_its_explanation():
     """
     The value stands first, then what it does and what it does not.
     """
-    text = as_text(
-        answer(wanted=[setting_named("tcp_fin_timeout")], tcp_fin_timeout=30), Style(80)
-    )
+    text = as_text(answer(wanted=[setting_named("tcp_fin_timeout")], tcp_fin_timeout=30), Style(80))
 
     expected = """\
 NAME             CURRENT  DEFAULT  STATE    SCOPE      UNIT
@@ -145,9 +141,7 @@ def test_a_setting_that_one_namespace_lacks_is_told():
     """
     What is absent in one namespace shows as a dash there.
     """
-    lines = all_as_text(
-        [answer("a"), answer("b", tcp_tw_reuse=None)], Style(80)
-    ).splitlines()
+    lines = all_as_text([answer("a"), answer("b", tcp_tw_reuse=None)], Style(80)).splitlines()
 
     assert ["b", "32768-60999", "-"] == lines[2].split()
 
@@ -206,9 +200,7 @@ def test_csv_has_a_line_a_setting_of_each_namespace():
     """
     A reader of CSV gets each value back; what is not known is empty.
     """
-    text = as_csv_text(
-        [answer("a", reserved=PortSet.parse("1-3")), answer("b", tcp_tw_reuse=None)]
-    )
+    text = as_csv_text([answer("a", reserved=PortSet.parse("1-3")), answer("b", tcp_tw_reuse=None)])
     rows = list(csv.DictReader(io.StringIO(text)))
 
     assert list(CSV_COLUMNS) == list(rows[0])

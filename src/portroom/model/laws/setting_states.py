@@ -19,9 +19,7 @@ NOT_PERSISTED = not_looked_at("persisted", "persisted", "persisted_at", "drift")
 """What the next boot gives is not read yet."""
 
 
-def settings_answer(
-    snapshot: Snapshot, wanted: Sequence[Setting] = SETTINGS
-) -> SettingsAnswer:
+def settings_answer(snapshot: Snapshot, wanted: Sequence[Setting] = SETTINGS) -> SettingsAnswer:
     """
     Return the state of each wanted setting, in the order asked for.
 

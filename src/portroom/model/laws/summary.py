@@ -154,9 +154,7 @@ def bound_local_ports(groups: Groups) -> int:
             # One pass in C: a million sockets take a tenth of a second.
             held.update(chain.from_iterable(table.ports.values()))
     held.update(
-        inbound.local_port
-        for inbound in groups.inbound
-        if inbound.protocol in PORT_PROTOCOLS
+        inbound.local_port for inbound in groups.inbound if inbound.protocol in PORT_PROTOCOLS
     )
     held.discard(0)
     return len(held)

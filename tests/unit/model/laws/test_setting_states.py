@@ -22,9 +22,7 @@ def snapshot(settings):
     )
 
 
-WHOLE = Settings(
-    {row.key: row.default if row.default is not None else 5 for row in SETTINGS}
-)
+WHOLE = Settings({row.key: row.default if row.default is not None else 5 for row in SETTINGS})
 
 
 def test_values_are_typed():
@@ -114,8 +112,6 @@ def test_doubt_about_sockets_is_none_about_settings():
     """
     The same answer comes from a Snapshot with sockets and from one without.
     """
-    saved = msgspec.structs.replace(
-        snapshot(WHOLE), gaps=(Gap("groups", "interrupted"),)
-    )
+    saved = msgspec.structs.replace(snapshot(WHOLE), gaps=(Gap("groups", "interrupted"),))
 
     assert settings_answer(snapshot(WHOLE)) == settings_answer(saved)
