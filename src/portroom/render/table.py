@@ -57,7 +57,7 @@ def as_table(
         for place, column in enumerate(heading)
         if any(row[place].text for row in cells)
     ]
-    shown, widths = _fit(shown, cells, style, len(indent))
+    shown, widths = fit(shown, cells, style, len(indent))
     title = [Cell(column.title, "dim") for column in heading]
     return [indent + _line(row, shown, widths, style) for row in ([title, *cells])]
 
@@ -70,7 +70,7 @@ def _cell(value: str | Cell) -> Cell:
 Shown = list[tuple[int, Column]]
 
 
-def _fit(
+def fit(
     shown: Shown, cells: list[list[Cell]], style: Style, indent: int
 ) -> tuple[Shown, list[int]]:
     """Return the columns that stay, and how wide each is."""
