@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from bench import machine, plan, table, workers
+from bench import installation, machine, plan, table, workers
 from bench.comparisons import Outcome, outcome
 from bench.errors import BenchError
 from bench.plan import Case
@@ -30,6 +30,8 @@ def main() -> int:
         return 3
     with tempfile.TemporaryDirectory(prefix="portroom-bench-") as folder:
         try:
+            programs = installation.install(Path(folder, "installation"))
+            os.environ["PATH"] = f"{programs}:{os.environ['PATH']}"
             return _run(wishes, Path(folder))
         except BenchError as error:
             sys.stderr.write(f"bench: {error}\n")

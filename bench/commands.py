@@ -3,10 +3,11 @@
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.process import Command, beside_python, python
+from bench.process import Command
 
 PEERS = Path(__file__).with_name("peers")
 
@@ -36,9 +37,12 @@ def headroom(threads: int) -> str:
 
 
 def portroom(name: str, counted: Callable[[bytes], int] | None = None) -> Command:
-    """Return the command that *name* spells, of our own virtual environment."""
-    program, *words = name.split()
-    return Command(name, (beside_python(program), *words), counted)
+    """
+    Return the command that *name* spells.
+
+    Its program is looked up in PATH, where the measured installation is first.
+    """
+    return Command(name, tuple(name.split()), counted)
 
 
 def shell(name: str, line: str, counted: Callable[[bytes], int] | None = None) -> Command:
@@ -48,7 +52,7 @@ def shell(name: str, line: str, counted: Callable[[bytes], int] | None = None) -
 
 def empty_python() -> Command:
     """Return the start and end of Python itself."""
-    return Command(EMPTY_PYTHON, python("-c", "pass"))
+    return Command(EMPTY_PYTHON, ("python", "-c", "pass"))
 
 
 def ss_awk() -> Command:
@@ -69,7 +73,7 @@ def ss_owners() -> Command:
 
 def python_peer(name: str, script: str, runs_at_most: int) -> Command:
     """Return a peer that is a Python script of ours around a library."""
-    words = python(str(PEERS / script))
+    words = sys.executable, str(PEERS / script)
     return Command(name, words, first_number, runs_at_most)
 
 

@@ -30,7 +30,10 @@ IP_LOCAL_PORT_RANGE = 51
 WHOLE_RANGE = struct.pack("=I", 32768 | 60999 << 16)
 """With a range of its own a socket searches odd and even ports in one pass."""
 
-PORT = 443
+REMOTE_PORT = 443
+SERVER_PORT = 40_000
+"""Inside the range: a port outside of it would never be asked for."""
+
 FIRST_CLIENT_PORT = 20_000
 
 
@@ -130,7 +133,7 @@ def _build(population: Population, crew: list[workers.Worker]) -> float:
         for share in workers.shares(population.established)
     )
     if population.inbound:
-        listener = listen("0.0.0.0")
+        listener = listen("0.0.0.0", SERVER_PORT)
         crew.extend(
             workers.start(partial(accept, listener, number, share))
             for number, share in enumerate(workers.shares(population.inbound))
@@ -153,7 +156,7 @@ def destination(number: int) -> tuple[str, int]:
     >>> destination(300)
     ('10.1.1.44', 443)
     """
-    return f"10.{1 + (number >> 16)}.{number >> 8 & 255}.{number & 255}", PORT
+    return f"10.{1 + (number >> 16)}.{number >> 8 & 255}.{number & 255}", REMOTE_PORT
 
 
 def establish(share: range, destinations: int) -> list[int]:
@@ -168,10 +171,10 @@ def establish(share: range, destinations: int) -> list[int]:
     return held
 
 
-def listen(address: str) -> socket.socket:
-    """Return a listener on *address* and the port of all destinations."""
+def listen(address: str, port: int) -> socket.socket:
+    """Return a listener on that address and port."""
     listener = socket.socket()
-    listener.bind((address, PORT))
+    listener.bind((address, port))
     listener.listen(4096)
     return listener
 
@@ -190,7 +193,7 @@ def accept(listener: socket.socket, number: int, share: range) -> list[int]:
     for port in range(FIRST_CLIENT_PORT, FIRST_CLIENT_PORT + len(share)):
         client = socket.socket()
         client.bind((client_address, port))
-        client.connect((namespace.HOST_ADDRESS, PORT))
+        client.connect((namespace.HOST_ADDRESS, SERVER_PORT))
         held.append(listener.accept()[0].detach())
         client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
         client.close()
@@ -208,7 +211,7 @@ def leave_time_wait(share: range, half: int, population: Population) -> None:
         population: Names the number of destinations.
     """
     own = [destination(number) for number in range(half, population.destinations, 2)]
-    listeners = [listen(address) for address, _ in own]
+    listeners = [listen(*endpoint) for endpoint in own]
     for number in range(len(share)):
         place = number % len(own)
         client = socket.socket()

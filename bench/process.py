@@ -3,11 +3,9 @@
 import os
 import resource
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
@@ -163,13 +161,3 @@ def _time_limit(name: str) -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
-
-
-def python(*words: str) -> tuple[str, ...]:
-    """Return the words that run our own interpreter."""
-    return (sys.executable, *words)
-
-
-def beside_python(program: str) -> str:
-    """Return a program of our own virtual environment."""
-    return str(Path(sys.executable).with_name(program))

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 counts = Counter((one.status, one.laddr[:1], one.raddr) for one in psutil.net_connections("tcp"))
 print(sum(counts.values()), len(counts))
