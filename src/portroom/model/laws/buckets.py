@@ -100,21 +100,21 @@ Place = tuple[Family, bytes]
 
 def _unproven(groups: Groups, settings: Settings, features: Features) -> set[int]:
     """Return the ports with an owner that may have been bound first."""
-    unknown: defaultdict[Place, set[int]] = defaultdict(set)
+    unknown: defaultdict[Place, list[Sequence[int]]] = defaultdict(list)
     shared: set[int] = set()
     for table in connected(groups):
-        for key, ports in table.ports.items():
-            if table.kind is Kind.UNKNOWN:
-                unknown[table.family, key[2:18]].update(ports)
-            else:
-                shared.update(ports)
+        if table.kind is Kind.UNKNOWN:
+            for key, ports in table.ports.items():
+                unknown[table.family, key[2:18]].append(ports)
+        else:
+            shared.update(*table.ports.values())
     forgets = features.bucket_forgets is True
     if not forgets or settings.number("net.ipv4.ip_autobind_reuse", 0):
-        return shared.union(*unknown.values())
+        return shared.union(*(ports for lists in unknown.values() for ports in lists))
     proven = _proven(groups)
     found: set[int] = set()
-    for place, maybe_bound in unknown.items():
-        found |= maybe_bound - proven[place]
+    for place, lists in unknown.items():
+        found |= set().union(*lists) - proven[place]
     return found
 
 
@@ -125,6 +125,8 @@ def _proven(groups: Groups) -> defaultdict[Place, set[int]]:
     listeners = Listeners(groups)
     for table in connected(groups):
         family = table.family
+        if not (listeners or groups.active or _tells_by_itself(table)):
+            continue
         for key, ports in table.ports.items():
             if table.kind is Kind.NO_PORT:
                 proven[family, key[2:18]].update(ports)
@@ -135,6 +137,11 @@ def _proven(groups: Groups) -> defaultdict[Place, set[int]]:
     for place, count in witnesses.items():
         proven[place].update(port for port, sockets in count.items() if sockets > 1)
     return proven
+
+
+def _tells_by_itself(table: GroupTable) -> bool:
+    """Say whether the kind or the state of a table proves who connected."""
+    return table.kind is Kind.NO_PORT or table.state is TcpState.SYN_SENT
 
 
 def connected(groups: Groups) -> Iterator[GroupTable]:
@@ -162,6 +169,10 @@ class Listeners:
         self._ports.update(port.to_bytes(2, "big") for port in ports)
         if table.family is Family.IPV6 and is_wildcard(address) and not table.v6only:
             self._dual.update(ports)
+
+    def __bool__(self) -> bool:
+        """Say whether there is any listener."""
+        return bool(self._places)
 
     def cover(self, family: Family, address: bytes, port: int) -> bool:
         """Say whether a listener would accept at this local address and port."""

@@ -50,11 +50,15 @@ def count_keys(groups: Groups, wanted: Callable[[Family, bytes], bool] | None = 
     counts: Counts = {Family.IPV4: Counter(), Family.IPV6: Counter()}
     for table in groups.tables:
         if table.protocol is Protocol.TCP and table.kind not in LISTENING:
-            count = counts[table.family]
-            for key, ports in table.ports.items():
-                if wanted is None or wanted(table.family, key):
-                    short = key if key[34:] == UNBOUND_DEVICE else _unbound(key)
-                    count[short] += len(ports)
+            sockets = {
+                key: len(ports)
+                for key, ports in table.ports.items()
+                if wanted is None or wanted(table.family, key)
+            }
+            for key in [key for key in sockets if key[34:] != UNBOUND_DEVICE]:
+                bound = sockets.pop(key)
+                sockets[_unbound(key)] = sockets.get(_unbound(key), 0) + bound
+            counts[table.family].update(sockets)
     return counts
 
 
