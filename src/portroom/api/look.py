@@ -13,6 +13,7 @@ from portroom.model.facts.questions import HeadroomQuestion
 from portroom.model.facts.snapshot import (
     NOT_LOOKED_AT,
     Gap,
+    NetnsId,
     Settings,
     Snapshot,
     not_looked_at,
@@ -100,25 +101,23 @@ def status(source: Source) -> Status:
     return source.run(job)
 
 
-def take_all(source: Live, threads: int = 0) -> Snapshot:
+def take_all(known: NetnsId | None = None) -> Snapshot:
     """
-    Take a Snapshot that answers every question but those about single sockets.
+    Take a Snapshot of the thread's namespace for all but single sessions.
 
     Owners are kept for every key, or for the tightest where there are more
     than SAVED_OWNERS_UP_TO sockets.
+
+    Args:
+        known: What the namespace is known as; None to find out.
     """
-
-    def job() -> Snapshot:
-        """Read inside the namespace."""
-        read = take(Wanted(groups=True, all_ports=True, threads=threads), source.known)
-        every = find_keys(read, KeysWanted())
-        if _sockets(every) > SAVED_OWNERS_UP_TO:
-            every = Keys(every.measured[: HeadroomQuestion().limit], every.total)
-        bind0 = find_keys(read, KeysWanted(operation=Operation.BIND0))
-        keys = Keys(every.measured + bind0.measured, every.total + bind0.total)
-        return _with_owners(read, keys, True)
-
-    return source.run(job)
+    read = take(Wanted(groups=True, all_ports=True), known)
+    every = find_keys(read, KeysWanted())
+    if _sockets(every) > SAVED_OWNERS_UP_TO:
+        every = Keys(every.measured[: HeadroomQuestion().limit], every.total)
+    bind0 = find_keys(read, KeysWanted(operation=Operation.BIND0))
+    keys = Keys(every.measured + bind0.measured, every.total + bind0.total)
+    return _with_owners(read, keys, True)
 
 
 def _check(question: HeadroomQuestion, source: Source) -> None:

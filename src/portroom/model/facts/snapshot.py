@@ -249,7 +249,11 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """What was read at one moment of one network namespace."""
+    """
+    What was read at one moment of one network namespace.
+
+    ``users`` names the user ids in ``rows``, as this host knows them.
+    """
 
     host: str
     boot_id: str
@@ -262,4 +266,5 @@ class Snapshot(msgspec.Struct, frozen=True):
     owners: Owners | Gap = not_looked_at("owners")
     counters: Counters | Gap = not_looked_at("counters")
     routes: tuple[Route, ...] | Gap = not_looked_at("routes")
+    users: dict[int, str] = {}
     gaps: tuple[Gap, ...] = ()

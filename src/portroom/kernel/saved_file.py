@@ -1,0 +1,35 @@
+"""Read a saved Snapshot from a file that a user named."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from portroom.errors import InvalidRequestError
+from portroom.model.facts.codec import decode
+from portroom.model.facts.snapshot import Snapshot
+
+FILE_BYTES = 1 << 30
+"""More than any host needs; never read a device or an endless file."""
+
+
+def read_snapshot(path: str) -> Snapshot:
+    """
+    Return the Snapshot saved in *path*.
+
+    Raises:
+        InvalidRequestError: There is no such plain file, or it may not be read.
+        KernelDataError: It is no whole Snapshot.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidRequestError(f"--snapshot {path!r}: {reason}.") from None
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise InvalidRequestError(f"--snapshot {path!r}: not a plain file.")
+        if found.st_size > FILE_BYTES:
+            raise InvalidRequestError(f"--snapshot {path!r}: {found.st_size} bytes are too many.")
+        return decode(file.read(FILE_BYTES), path)
