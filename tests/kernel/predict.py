@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from portroom.api import look
+from portroom.kernel.route import read_route
 from portroom.model.facts.answers import Key
 from portroom.model.facts.questions import HeadroomQuestion
 from portroom.model.facts.sockets import Endpoint, Operation, Protocol
@@ -28,7 +29,8 @@ def predict(
 
     Args:
         remote: Where a connect would go; None for bind0.
-        from_address: The local address; None for the one of the route.
+        from_address: The local address; None for the one of the route, even
+            where connections come from other addresses too.
         protocol: ``tcp`` or ``udp``.
         operation: ``connect`` or ``bind0``.
         probe: Let the product settle doubt with the kernel's own search, the
@@ -43,7 +45,11 @@ def predict(
         probe_last=probe,
         owners=False,
     )
-    (key,) = look.headroom(question, look.Live()).keys
+    keys = look.headroom(question, look.Live()).keys
+    if len(keys) > 1 and remote:
+        local = read_route(remote[0]).local_address
+        keys = tuple(key for key in keys if key.local_address == local)
+    (key,) = keys
     return key
 
 

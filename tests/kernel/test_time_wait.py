@@ -68,7 +68,12 @@ def test_c19_loopback_is_not_reused_at_once(ten_ports):
 
 
 def test_c20_loopback_is_reused_after_a_second(ten_ports):
-    """With tcp_tw_reuse = 2 a TIME_WAIT on loopback is free after its delay."""
+    """
+    With tcp_tw_reuse = 2 a TIME_WAIT on loopback is free after its delay.
+
+    Unless bind(address, 0) left it (c23), which the kernel does not tell: so
+    the prediction stays in doubt.
+    """
 
     def job():
         before = recycled()
@@ -79,7 +84,6 @@ def test_c20_loopback_is_reused_after_a_second(ten_ports):
 
     assert [(10, FULL)] == outcomes(trials)
     assert [] == surprises(trials)
-    assert (10, 10) == trials[0].predicted
     assert 10 == reused
 
 
@@ -170,9 +174,7 @@ def test_c55_killing_time_wait_frees_its_port(ten_ports):
 
     def job():
         trials = after_time_wait(0, [SERVED])
-        subprocess.run(
-            ["ss", "-K", "state", "time-wait"], check=True, stdout=subprocess.DEVNULL
-        )
+        subprocess.run(["ss", "-K", "state", "time-wait"], check=True, stdout=subprocess.DEVNULL)
         return trials, time_waits(), try_connect(SERVED)
 
     trials, left, trial = ten_ports(job, tcp_tw_reuse=0)

@@ -1,0 +1,89 @@
+"""Random histories: whatever has happened, the prediction holds.
+
+Every comparison predicts without and with the probe, then does it until the
+kernel refuses, and takes it back. PORTROOM_TESTS=full plays four times more.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.kernel.histories import PLACES, SOURCES, History
+
+HISTORIES = 240 if os.environ.get("PORTROOM_TESTS") == "full" else 60
+STEPS = 40
+LEAST_STEPS = 2_000
+COMPARE_EVERY = 4
+
+
+def step(name, *parts):
+    """Return a strategy for one kind of step."""
+    return st.tuples(st.just(name), *parts)
+
+
+SERVER = st.integers(0, 1)
+OFFSET = st.integers(0, 7)
+ANY_PORT = st.none() | OFFSET
+PICK = st.integers(0, 30)
+PLACE = st.sampled_from(PLACES)
+SOURCE = st.sampled_from((None, None, *SOURCES, "::1"))
+BOUND_SOURCE = st.sampled_from((*SOURCES, "::1"))
+YES_NO = st.booleans()
+
+ANY_STEP = st.one_of(
+    step("connect", SOURCE, SERVER, YES_NO),
+    step("connect", SOURCE, SERVER, YES_NO),
+    step("connect_bound", BOUND_SOURCE, SERVER, ANY_PORT, YES_NO),
+    step("bind", PLACE, ANY_PORT, YES_NO, YES_NO, YES_NO),
+    step("listen", st.none() | PLACE, ANY_PORT, YES_NO),
+    step("listen_bound", PICK),
+    step("inbound", PICK, YES_NO, YES_NO),
+    step("close", PICK),
+    step("reset", PICK),
+    step("finish", PICK, YES_NO),
+    step("finish", PICK, YES_NO),
+    step("dissolve", PICK),
+    step("reserve", st.frozensets(OFFSET, max_size=2)),
+)
+
+RANGES = st.sampled_from((4, 6, 8))
+HISTORY = st.lists(ANY_STEP, min_size=STEPS, max_size=STEPS)
+
+THOROUGH = settings(
+    max_examples=HISTORIES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+@pytest.mark.parametrize("reuse", [0, 2])
+def test_every_history_is_foretold(netns, reuse):
+    """
+    At every point of a random history the kernel does as predicted.
+
+    With the probe to the very port, but for a same-parity range, which may
+    lose one, and for TIME_WAIT that can be reused, which a probe would eat.
+    """
+    played = 0
+
+    @settings(THOROUGH)
+    @given(ports=RANGES, steps=HISTORY)
+    def every_history(ports, steps):
+        nonlocal played
+        exact = ports % 2 == 0 and reuse == 0
+        found = netns(
+            lambda: History(ports, exact=exact).play(steps, COMPARE_EVERY),
+            ip_local_port_range=f"40000 {40000 + ports - 1}",
+            tcp_tw_reuse=reuse,
+        )
+        played += len(steps)
+
+        assert not found, found
+
+    every_history()
+
+    assert played >= LEAST_STEPS
