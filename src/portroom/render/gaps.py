@@ -49,6 +49,11 @@ def is_unseen(gap: Gap) -> bool:
     return gap.reason.startswith(NOT_LOOKED_AT)
 
 
+def hides(gaps: Sequence[Gap], field: str) -> bool:
+    """Say whether a field of the answer could not be told at all."""
+    return any(field in gap.affects for gap in gaps if not is_unseen(gap))
+
+
 def _unseen(gap: Gap) -> str:
     """Return what nobody looked at, and why if a reason follows."""
     why = gap.reason.removeprefix(NOT_LOOKED_AT).lstrip(": ")

@@ -43,7 +43,7 @@ COLUMNS = (
     Column("IN DOUBT", right=True),
     Column("FREE", right=True),
     Column("OCCUPANCY", drop=4),
-    Column("", right=True),
+    Column("", right=True, drop=1),
     Column("STATE"),
     Column("WHO", least=12, drop=3),
 )
@@ -68,7 +68,8 @@ def all_as_text(answers: Sequence[Headroom], style: Style) -> str:
     found.sort(key=lambda pair: tightness(pair[1]))
     total = sum(answer.keys_total for answer in answers)
     gaps_found = [gap for answer in answers for gap in answer.gaps]
-    lines = headline(found[0][1] if found else None, total, style)
+    tightest = found[0][1] if found else None
+    lines = headline(tightest, total, style, known=not gaps.hides(gaps_found, "keys"))
     if total == 1 and len(found) == 1:
         lines += ["", *detail(found[0][1], gaps_found, style)]
     elif found:
@@ -82,7 +83,7 @@ def tightness(key: Key) -> tuple[int, int, float]:
     return (key.free_ports, key.free_ports_max, -key.occupancy_ratio)
 
 
-def headline(key: Key | None, total: int, style: Style) -> list[str]:
+def headline(key: Key | None, total: int, style: Style, *, known: bool = True) -> list[str]:
     """
     Return the answer in words.
 
@@ -90,9 +91,11 @@ def headline(key: Key | None, total: int, style: Style) -> list[str]:
         key: The tightest key, or None where there is none.
         total: How many keys there are.
         style: Its width breaks the lines.
+        known: Whether no key means that nothing is held.
     """
     if key is None:
         text = "Nothing holds a local port towards any destination."
+        text = text if known else "How many more connections fit is not known."
         return [paint(line, "bold", style) for line in wrap(text, style)]
     rank = f", the tightest of {plural(total, 'key')}" if total > 1 else ""
     return [
@@ -228,7 +231,7 @@ def _omitted(count: int, style: Style) -> list[str]:
     if not count:
         return []
     text = f"{plural(count, 'less tight key')} not shown; --limit 0 shows all."
-    return [paint(text, "dim", style)]
+    return [paint(line, "dim", style) for line in wrap(text, style)]
 
 
 def detail(key: Key, gaps_found: Sequence[Gap], style: Style) -> list[str]:

@@ -38,7 +38,7 @@ def headline(answer: Status, style: Style) -> list[str]:
     if answer.tightest:
         key = min(answer.tightest, key=headroom.tightness)
         return _sentences(key, answer.keys_total, style)
-    if answer.range is None:
+    if answer.range is None or gaps.hides(answer.gaps, "keys"):
         text, look = "How many more connections fit is not known.", "yellow"
     else:
         ports = number(answer.range.eligible_ports)

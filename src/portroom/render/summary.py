@@ -28,7 +28,7 @@ def as_lines(summary: Summary, style: Style) -> list[str]:
     drawn = [[paint(block[0], "dim", style), *block[1:]] for block in blocks if block]
     lines = [*beside(drawn, widths, style), *wrap(totals(summary), style, hang="  ")]
     if summary.system_wide:
-        lines.append(paint(STAR_NOTE, "dim", style))
+        lines += [paint(line, "dim", style) for line in wrap(STAR_NOTE, style)]
     return lines
 
 

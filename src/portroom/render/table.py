@@ -13,6 +13,9 @@ from portroom.render.units import Style, columns, cut, paint, printable
 
 BETWEEN = "  "
 
+NARROWEST = 8
+"""Columns to which any text may be cut once every column that may go is gone."""
+
 
 class Column(NamedTuple):
     """
@@ -82,9 +85,9 @@ def fit(
         if style.wide or not style.width:
             return shown, widths
         over = sum(widths) + len(BETWEEN) * (len(widths) - 1) + indent - style.width
-        widths = _shrink(shown, widths, over)
         last = max((column.drop for _, column in shown), default=0)
-        if over <= 0 or sum(widths) <= _room(len(widths), style, indent) or not last:
+        widths = _shrink(shown, widths, over, at_last=not last)
+        if sum(widths) <= _room(len(widths), style, indent) or not last:
             return shown, widths
         shown = [(p, column) for p, column in shown if column.drop != last]
 
@@ -94,11 +97,12 @@ def _room(count: int, style: Style, indent: int) -> int:
     return style.width - indent - len(BETWEEN) * (count - 1)
 
 
-def _shrink(shown: Shown, widths: list[int], over: int) -> list[int]:
+def _shrink(shown: Shown, widths: list[int], over: int, *, at_last: bool) -> list[int]:
     """Return widths with *over* taken from the texts that may be cut, widest first."""
     widths = list(widths)
+    least = [min(c.least, NARROWEST) if at_last else c.least for _, c in shown]
     while over > 0:
-        able = [i for i, (_, c) in enumerate(shown) if c.least and widths[i] > c.least]
+        able = [i for i, width in enumerate(widths) if 0 < least[i] < width]
         if not able:
             break
         widths[max(able, key=lambda i: widths[i])] -= 1

@@ -1,0 +1,89 @@
+"""JSON Schemas of the answers, as `-o json` writes them.
+
+The files in ``schemas/`` are these texts; a test fails when they are not. To renew:
+``python -c "import sys; from portroom.render.schema import *;
+sys.stdout.write(as_json_schema(sys.argv[1]))" status > …/schemas/status.json``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from portroom.model.facts.answers import (
+    SCHEMA_VERSION,
+    Answer,
+    Headroom,
+    Sessions,
+    SettingsAnswer,
+    Status,
+)
+
+ANSWERS: dict[str, type[Answer]] = {
+    "headroom": Headroom,
+    "sessions": Sessions,
+    "settings": SettingsAnswer,
+    "status": Status,
+}
+"""The answer of each command, by the command's name."""
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+INSTANT = {"type": "string", "format": "date-time"}
+
+VERSION = {"type": "integer", "const": SCHEMA_VERSION}
+
+
+def as_json_schema(command: str) -> str:
+    """
+    Return the JSON Schema of what a command writes with ``-o json``.
+
+    Both forms are in it: one answer, and with ``--all-netns`` one a namespace.
+    """
+    answer = ANSWERS[command]
+    name = answer.__name__
+    _, found = msgspec.json.schema_components([answer], ref_template="#/$defs/{name}")
+    shapes = {title: _complete(shape) for title, shape in found.items()}
+    shapes["Namespaces"] = _namespaces(name)
+    document = {
+        "$schema": DIALECT,
+        "title": f"portroom {command} -o json",
+        "anyOf": [{"$ref": f"#/$defs/{name}"}, {"$ref": "#/$defs/Namespaces"}],
+        "$defs": shapes,
+    }
+    encoded = msgspec.json.encode(document)
+    return msgspec.json.format(encoded, indent=2).decode() + "\n"
+
+
+def _complete(shape: dict[str, Any]) -> dict[str, Any]:
+    """Return the shape of an object in which every field is always there."""
+    fields = shape.get("properties")
+    if fields is None:
+        return shape
+    fields = {name: _without_default(field) for name, field in fields.items()}
+    if "schema_version" in fields:
+        fields |= {"schema_version": VERSION, "taken_at": INSTANT}
+    return shape | {"properties": fields, "required": list(fields)}
+
+
+def _without_default(field: dict[str, Any]) -> dict[str, Any]:
+    """Return a field without its default: nothing is ever left out."""
+    return {word: value for word, value in field.items() if word != "default"}
+
+
+def _namespaces(name: str) -> dict[str, Any]:
+    """Return the shape of the answers of all namespaces."""
+    fields = {
+        "schema_version": VERSION,
+        "host": {"type": "string"},
+        "taken_at": INSTANT,
+        "namespaces": {"type": "array", "items": {"$ref": f"#/$defs/{name}"}},
+    }
+    return {
+        "title": "Namespaces",
+        "description": "The same answer of every network namespace.",
+        "type": "object",
+        "properties": fields,
+        "required": list(fields),
+    }

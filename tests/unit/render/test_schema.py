@@ -1,0 +1,57 @@
+"""The JSON Schemas are shipped, current, and hold for what is written."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import portroom.render
+from portroom.render import document, schema
+from tests.unit.render import examples
+
+SHIPPED = Path(portroom.render.__file__).parent / "schemas"
+
+
+@pytest.mark.parametrize("command", schema.ANSWERS)
+def test_the_shipped_schema_is_current(command):
+    """The file is what the answer type says now; its module tells how to renew it."""
+    expected = schema.as_json_schema(command)
+
+    actual = (SHIPPED / f"{command}.json").read_text()
+
+    assert expected == actual
+
+
+def test_no_other_schema_is_shipped():
+    """Each file belongs to a command."""
+    actual = {path.stem for path in SHIPPED.iterdir()}
+
+    assert set(schema.ANSWERS) == actual
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        ("headroom", examples.headroom()),
+        ("status", examples.status()),
+        ("status", examples.status([], use=None, sessions=None)),
+    ],
+)
+def test_what_is_written_is_valid(command, answer):
+    """One answer, and the answers of all namespaces."""
+    rules = json.loads(schema.as_json_schema(command))
+    every = document.as_json_all([answer], "web1", examples.AT)
+
+    jsonschema.validate(json.loads(document.as_json(answer)), rules)
+    jsonschema.validate(json.loads(every), rules)
+
+
+def test_a_missing_field_is_invalid():
+    """Every field is always there, so that readers need not guess."""
+    rules = json.loads(schema.as_json_schema("headroom"))
+    answer = json.loads(document.as_json(examples.headroom()))
+    del answer["keys"][0]["owners"]
+
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(answer, rules)
