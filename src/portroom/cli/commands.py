@@ -67,13 +67,13 @@ class Commands(click.Group):
             UsageError: An option of a command stands before it, where a parser
                 that is less strict would ignore it.
         """
-        before = args[0] if args else ""
+        words = list(args or [FIRST])
         try:
-            return super().parse_args(ctx, args or [FIRST])
+            return super().parse_args(ctx, list(words))
         except click.NoSuchOption as error:
             raise click.UsageError(
                 f"{error.option_name!r} stands before a command: options follow it, "
-                f"as in `portroom {FIRST} {before}`",
+                f"as in `{_in_order(words)}`",
                 ctx,
             ) from None
 
@@ -97,6 +97,8 @@ def portroom() -> None:
     """Tell how many more connections fit on this host."""
 
 
-def names() -> Sequence[str]:
-    """Return the names of all commands."""
-    return tuple(COMMANDS)
+def _in_order(words: Sequence[str]) -> str:
+    """Return the command line with its command first."""
+    command = next((word for word in words if word in COMMANDS), FIRST)
+    rest = [word for word in words if word != command]
+    return " ".join(["portroom", command, *rest])

@@ -38,8 +38,8 @@ def write_file(path: str, content: bytes, *, replace: bool = False) -> None:
     """
     from pathlib import Path
 
+    check_target(path, replace=replace)
     target = Path(path)
-    _check(target, replace=replace)
     draft = target.with_name(f".portroom-{os.urandom(8).hex()}.tmp")
     try:
         _write_draft(draft, content)
@@ -52,8 +52,16 @@ def write_file(path: str, content: bytes, *, replace: bool = False) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _check(target: Path, *, replace: bool) -> None:
-    """Refuse a name that cannot be written to before any work is done."""
+def check_target(path: str, *, replace: bool) -> None:
+    """
+    Refuse a name that may not be written to, before any work is done.
+
+    Raises:
+        InvalidRequestError: Something is there that may not be replaced.
+    """
+    from pathlib import Path
+
+    target = Path(path)
     try:
         kind = target.lstat().st_mode
     except (OSError, ValueError):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from portroom.cli.options import (
+    ask,
     exit_statuses,
     output_options,
     source,
@@ -15,7 +16,7 @@ from portroom.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from portroom.model.facts.answers import Headroom
+    from portroom.model.facts.answers import Headroom, Key
 
 FEWER = 1
 UNDECIDED = 3
@@ -95,8 +96,10 @@ def headroom(
 
     question = _question(snapshot=snapshot, **asked)
     sources = source(netns, all_netns, snapshot)
-    answers = [look.headroom(question, one) for one in sources]
+    answers = ask(sources, lambda one: look.headroom(question, one))
     show(answers, screen, output=output, plain=plain, all_netns=all_netns, pager=True)
+    if not any(answer.keys for answer in answers) and is_hidden(answers):
+        return UNDECIDED
     return 0 if warn_below is None else judged(answers, warn_below)
 
 
@@ -143,18 +146,29 @@ def judged(answers: Sequence[Headroom], warn_below: int) -> int:
     Fewer, surely: 1. Perhaps fewer, as the kernel does not tell: 3.
     """
     from portroom.cli.output import talk
-    from portroom.render.headroom import destination
 
     keys = [key for answer in answers for key in answer.keys]
     if any(key.free_ports_max < warn_below for key in keys):
         return FEWER
     doubtful = [key for key in keys if key.free_ports < warn_below]
-    if not doubtful:
+    if not doubtful and not is_hidden(answers):
         return 0
-    key = doubtful[0]
-    talk(
-        f"Whether fewer than {warn_below:,} ports are free cannot be decided: "
-        f"{destination(key)} has between {key.free_ports:,} and "
-        f"{key.free_ports_max:,}."
-    )
+    why = _doubt(doubtful[0]) if doubtful else "not every key could be read"
+    talk(f"Whether fewer than {warn_below:,} ports are free cannot be decided: {why}.")
     return UNDECIDED
+
+
+def is_hidden(answers: Sequence[Headroom]) -> bool:
+    """Say whether keys may be missing; a probe that was refused hides none."""
+    from portroom.render.gaps import hides
+
+    gaps = [gap for answer in answers for gap in answer.gaps if gap.source != "probe"]
+    return hides(gaps, "keys")
+
+
+def _doubt(key: Key) -> str:
+    """Return between which figures the free ports of a key lie."""
+    from portroom.render.headroom import destination
+
+    ends = f"{key.free_ports:,} and {key.free_ports_max:,}"
+    return f"{destination(key)} has between {ends}"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from portroom.cli.output import FORMATS
+from portroom.errors import InvalidRequestError, NotPermittedError, PortroomError
 
 if TYPE_CHECKING:
     from portroom.api.source import Source
+    from portroom.model.facts.answers import Answer
 
 Command = Callable[..., Any]
 
@@ -63,6 +65,44 @@ def source_options(command: Command) -> Command:
         help="Answer from a saved Snapshot, not from the kernel.",
     )
     return one(every(saved(command)))
+
+
+Result = TypeVar("Result", bound="Answer")
+
+
+def ask(sources: Sequence[Source], question: Callable[[Source], Result]) -> list[Result]:
+    """
+    Return the answer of each namespace.
+
+    Of several namespaces one may vanish meanwhile, or not let us in: the others
+    answer, and the first answer carries the gap.
+
+    Raises:
+        PortroomError: No namespace answered; the error is that of the last.
+    """
+    if len(sources) == 1:
+        return [question(sources[0])]
+    answers, missed = [], []
+    for one in sources:
+        try:
+            answers.append(question(one))
+        except (InvalidRequestError, NotPermittedError) as error:
+            missed.append(error)
+    if missed and not answers:
+        raise missed[-1]
+    return _with_gaps(answers, missed)
+
+
+def _with_gaps(answers: list[Result], missed: Sequence[PortroomError]) -> list[Result]:
+    """Return the answers, the first with a gap for each namespace that has none."""
+    if not missed:
+        return answers
+    from msgspec.structs import replace
+
+    from portroom.model.facts.snapshot import Gap
+
+    gaps = tuple(Gap("namespaces", str(error), ("namespaces",)) for error in missed)
+    return [replace(answers[0], gaps=answers[0].gaps + gaps), *answers[1:]]
 
 
 def source(netns: str | None, all_netns: bool, snapshot: str | None) -> Sequence[Source]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from portroom.cli.options import (
+    ask,
     exit_statuses,
     output_options,
     source,
@@ -44,5 +45,5 @@ def settings(
     from portroom.render import settings as screen
 
     sources = source(netns, all_netns, snapshot)
-    answers = [asking.settings(one, names) for one in sources]
+    answers = ask(sources, lambda one: asking.settings(one, names))
     show(answers, screen, output=output, plain=plain, all_netns=all_netns, pager=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from portroom.cli.options import (
+    ask,
     exit_statuses,
     output_options,
     source,
@@ -29,5 +30,5 @@ def status(
     from portroom.cli.output import show
     from portroom.render import status as screen
 
-    answers = [look.status(one) for one in source(netns, all_netns, snapshot)]
+    answers = ask(source(netns, all_netns, snapshot), look.status)
     show(answers, screen, output=output, plain=plain, all_netns=all_netns)

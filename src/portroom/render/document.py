@@ -51,7 +51,12 @@ class Header(msgspec.Struct, frozen=True):
 
 def as_json(answer: msgspec.Struct) -> str:
     """Return one answer as an indented JSON object and a newline."""
-    return _safe(msgspec.json.format(_encode(answer), indent=2)) + "\n"
+    return indented(_encode(answer))
+
+
+def indented(encoded: bytes) -> str:
+    """Return JSON that is encoded already, indented and with nothing that acts."""
+    return _safe(msgspec.json.format(encoded, indent=2)) + "\n"
 
 
 def as_json_all(answers: Sequence[Answer], host: str, at: datetime.datetime) -> str:

@@ -51,7 +51,7 @@ def is_unseen(gap: Gap) -> bool:
 
 def hides(gaps: Sequence[Gap], field: str) -> bool:
     """Say whether a field of the answer could not be told at all."""
-    return any(field in gap.affects for gap in gaps if not is_unseen(gap))
+    return any(field in gap.affects for gap in gaps)
 
 
 def _unseen(gap: Gap) -> str:

@@ -35,9 +35,10 @@ def test_a_hostile_reason_is_made_printable():
 
 
 def test_a_gap_hides_the_fields_it_names():
-    """Only a failure hides a field, and only the field it names."""
+    """The whole field, not a part of it; that nobody looked hides it as well."""
     assert gaps.hides([Gap("groups", "refused", ("keys",))], "keys")
-    assert not gaps.hides([UNREADABLE, not_looked_at("x", "keys")], "keys")
+    assert gaps.hides([not_looked_at("route", "keys")], "keys")
+    assert not gaps.hides([UNREADABLE], "keys")
 
 
 def test_the_footer_tells_whose_and_when():
