@@ -71,7 +71,8 @@ def automatic() -> Condition:
     """
     Return the test for a port that was not asked for by number.
 
-    True for ports given by connect(), and by bind() to port 0.
+    True for ports given by connect() and by bind() to port 0, and for accepted
+    sockets, whatever their listener asked for.
     """
     return Condition(AUTO)
 

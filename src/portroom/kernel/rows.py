@@ -217,7 +217,7 @@ def _dump_once(protocol: Protocol, query: RowsQuery) -> tuple[Rows, bool]:
 def request_of(protocol: Protocol, family: Family, query: RowsQuery) -> bytes:
     """Return the payload of the dump that answers a query for one family."""
     return sock_diag.request(
-        family, NUMBERS[protocol], _state_mask(query.states), filter=_program(query)
+        family, NUMBERS[protocol], _state_mask(query.states), filter=_program(query, family)
     )
 
 
@@ -228,20 +228,31 @@ def _state_mask(states: frozenset[TcpState]) -> int:
     return mask | 1 << TcpState.NEW_SYN_RECV if TcpState.SYN_RECV in states else mask
 
 
-def _program(query: RowsQuery) -> bytes:
+def _program(query: RowsQuery, family: Family) -> bytes:
     """Return the program that does the kernel's part of the filters."""
     local, remote = query.local, query.remote
     conditions = [
         *bytecode.local_ports(local.ports),
         *bytecode.remote_ports(remote.ports),
     ]
-    if local.family is not None:
+    if local.family is not None and _kernel_compares(local, family):
         conditions.append(bytecode.local_address(local.family, local.address, local.prefix_bits))
-    if remote.family is not None:
+    if remote.family is not None and _kernel_compares(remote, family):
         conditions.append(
             bytecode.remote_address(remote.family, remote.address, remote.prefix_bits)
         )
     return bytecode.program(conditions)
+
+
+def _kernel_compares(wanted: EndpointFilter, family: Family) -> bool:
+    """
+    Say whether the kernel lets at least every wanted address of a dump pass.
+
+    A v4-mapped socket without remote has ``::`` there, which is 0.0.0.0 to us
+    and never to the kernel.
+    """
+    wildcard = wanted.matches_address(Family.IPV4, bytes(16))
+    return family is Family.IPV4 or not wildcard
 
 
 class Columns:

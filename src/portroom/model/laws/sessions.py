@@ -163,10 +163,21 @@ def _process_value(owners: tuple[Owner, ...]) -> tuple[bool, str, int]:
 
 def make(rows: Rows, places: Collection[int], owners: OwnersByInode) -> tuple[Session, ...]:
     """Return the sessions at *places*, with the owners that are known."""
-    return tuple(_session(rows, i, owners) for i in places)
+    holders = _OfOne()
+    return tuple(_session(rows, i, holders[owners.get(rows.inode[i], ())]) for i in places)
 
 
-def _session(rows: Rows, i: int, owners: OwnersByInode) -> Session:
+class _OfOne(dict[tuple[Owner, ...], tuple[Owner, ...]]):
+    """Owners as those of one socket; the same few own thousands."""
+
+    def __missing__(self, owners: tuple[Owner, ...]) -> tuple[Owner, ...]:
+        """Return the owners, each with one socket."""
+        found = tuple(msgspec.structs.replace(owner, sockets=1) for owner in owners)
+        self[owners] = found
+        return found
+
+
+def _session(rows: Rows, i: int, owners: tuple[Owner, ...]) -> Session:
     """Return one session."""
     inode = rows.inode[i]
     remote_address: str | None = rows.remote_address[i]
@@ -184,5 +195,5 @@ def _session(rows: Rows, i: int, owners: OwnersByInode) -> Session:
         rows.send_queue_bytes[i],
         rows.uid[i] if inode else None,
         inode or None,
-        owners.get(inode, ()),
+        owners,
     )

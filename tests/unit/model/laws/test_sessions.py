@@ -132,6 +132,16 @@ def test_time_wait_has_no_user_and_no_inode():
     assert (None, None, ()) == (session.uid, session.inode, session.owners)
 
 
+def test_an_owner_of_a_session_owns_one_socket_of_it():
+    """However many others the process has."""
+    rows = rows_of([socket(inode=2)])
+    (session,) = sessions.make(rows, [0], {2: (CURL, NGINX)})
+
+    assert [("curl", 1), ("nginx", 1)] == [
+        (owner.command, owner.sockets) for owner in session.owners
+    ]
+
+
 def test_a_listener_has_no_remote_endpoint():
     """The wildcard with port 0 is none; a raw socket's remote has no port."""
     rows = rows_of(
