@@ -49,7 +49,8 @@ def write_file(path: str, content: bytes, *, replace: bool = False) -> None:
     except OSError as error:
         raise WriteError(f"Could not write {path!r}: {error.strerror!r}.") from None
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
 
 
 def check_target(path: str, *, replace: bool) -> None:
@@ -125,8 +126,9 @@ def discard_output(stream: IO[str] | None) -> None:
     Python writes it out at the very end, and would complain about a closed pipe
     or a full disk when nobody can act on it any more.
     """
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        assert stream is not None
+    if stream is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
