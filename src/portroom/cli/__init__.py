@@ -58,9 +58,13 @@ def _answer(arguments: Sequence[str] | None) -> int:
     from portroom.cli.commands import portroom
     from portroom.cli.output import flush
 
+    stream = sys.stdout
     try:
         status = portroom.main(arguments, prog_name="portroom", standalone_mode=False)
     except SystemExit as ending:
+        # click makes 1 of a closed pipe, and changes the stream for that alone.
+        if sys.stdout is not stream:
+            raise BrokenPipeError from None
         status = ending.code
     flush()
     return status if isinstance(status, int) else 0
