@@ -32,7 +32,7 @@ PACKED_ROWS_A_GROUP = 4
 COMPACT_PORTS = 32
 """Lists shorter than this stay lists: packing them would gain nothing."""
 
-Covers = Callable[[int, bytes, int], bool]
+Covers = Callable[[Family, bytes, int], bool]
 """Does a listener cover (family, local address of 16 bytes, local port)?"""
 
 _ROW = struct.Struct(">16xBBxxH38s8xI")
@@ -197,8 +197,8 @@ class Collector:
         for message in sock_diag.messages(datagram):
             family, state, port, key, time = _ROW.unpack_from(message)
             found = sock_diag.attributes(message, sock_diag.ATTRIBUTES)
-            flags = found.get(sock_diag.SOCKOPT, b"\0\0")
-            rows.append((family, state, flags[1], port, key, time))
+            flags = int.from_bytes(found.get(sock_diag.SOCKOPT, b"")[1:2], "little")
+            rows.append((family, state, flags, port, key, time))
         self._sort(rows)
         return len(rows)
 
@@ -223,8 +223,9 @@ class Collector:
         place = bytes((family, state)), key[2:18], port
         covered = self._covered.get(place)
         if covered is None:
-            asked = self._covers is not None and self._covers(family, key[2:18], port)
-            covered = self._covered[place] = asked
+            real, _ = class_of(place[0])
+            covered = self._covers is not None and self._covers(real, key[2:18], port)
+            self._covered[place] = covered
         if covered:
             self.inbound[place] += 1
         return covered
@@ -260,17 +261,33 @@ def _flags(datagram: memoryview, stride: int, rows: int) -> bytes | None:
     return bytes(rows)
 
 
+def class_of(head: bytes) -> tuple[Family, TcpState]:
+    """
+    Return family and state of a row from these two bytes.
+
+    Raises:
+        KernelDataError: There is no such family or state.
+    """
+    try:
+        return Family(head[0]), TcpState(head[1])
+    except ValueError:
+        raise KernelDataError(
+            f"sock_diag: expected a socket of a known family and state, "
+            f"got family {head[0]} and state {head[1]}."
+        ) from None
+
+
 def tables(collector: Collector, protocol: Protocol, kind: Kind) -> tuple[GroupTable, ...]:
     """Return the tables of a Collector, v4-mapped addresses folded to IPv4."""
     found = []
     for (head, no_port), table in collector.tables.items():
-        ports = split_mapped(head[0], table.ports.result())
-        times = split_mapped(head[0], milliseconds(table.times.result()))
+        family, state = class_of(head)
+        ports = split_mapped(family, table.ports.result())
+        times = split_mapped(family, milliseconds(table.times.result()))
         one_kind = Kind.NO_PORT if no_port and kind is Kind.UNKNOWN else kind
-        state = TcpState(head[1])
         found += [
-            GroupTable(protocol, family, state, one_kind, None, part, times[family])
-            for family, part in ports.items()
+            GroupTable(protocol, real, state, one_kind, None, part, times[real])
+            for real, part in ports.items()
             if part
         ]
     return tuple(found)
@@ -287,10 +304,10 @@ def milliseconds(times: Numbers) -> Numbers:
     return dict(swapped)
 
 
-def split_mapped(family: int, numbers: Numbers) -> dict[Family, Numbers]:
+def split_mapped(family: Family, numbers: Numbers) -> dict[Family, Numbers]:
     """Return groups by real family: v4-mapped local addresses are IPv4."""
     mapped: Numbers = {}
-    if family == Family.IPV6:
+    if family is Family.IPV6:
         for key in [key for key in numbers if key[2:14] == MAPPED]:
             mapped[unmapped_key(key)] = numbers.pop(key)
         return {Family.IPV6: numbers, Family.IPV4: mapped}
@@ -308,9 +325,8 @@ def inbound(collector: Collector, protocol: Protocol) -> tuple[Inbound, ...]:
     """Return the folded sockets of a Collector, v4-mapped addresses as IPv4."""
     found = []
     for (head, packed, port), sockets in collector.inbound.items():
-        family, address = Family(head[0]), packed
+        (family, state), address = class_of(head), packed
         if family is Family.IPV6 and address[:12] == MAPPED:
             family, address = Family.IPV4, address[12:] + bytes(12)
-        state = TcpState(head[1])
         found.append(Inbound(protocol, family, address, port, state, sockets))
     return tuple(found)

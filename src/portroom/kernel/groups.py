@@ -80,11 +80,11 @@ def read_groups(
 def _covers(listeners: Listeners) -> Covers:
     """Return the question of a Collector, v4-mapped addresses as IPv4."""
 
-    def covers(family: int, address: bytes, port: int) -> bool:
+    def covers(family: Family, address: bytes, port: int) -> bool:
         """Say whether a listener covers this local address and port."""
-        if family == Family.IPV6 and address[:12] == MAPPED:
+        if family is Family.IPV6 and address[:12] == MAPPED:
             return listeners.cover(Family.IPV4, address[12:] + bytes(12), port)
-        return listeners.cover(Family(family), address, port)
+        return listeners.cover(family, address, port)
 
     return covers
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from portroom.kernel import bytecode, sock_diag
-from portroom.kernel.collect import unmapped_key
+from portroom.kernel.collect import class_of, unmapped_key
 from portroom.kernel.netlink import NETLINK_SOCK_DIAG, Netlink
 from portroom.model.facts.ports import PortRange
 from portroom.model.facts.sockets import MAPPED, Family, Protocol
@@ -91,7 +91,7 @@ class _Matcher:
         """Count the rows of one datagram."""
         start = sock_diag.ADDRESSES
         for message in sock_diag.messages(datagram):
-            family = Family(message[sock_diag.FAMILY])
+            family, _ = class_of(bytes(message[sock_diag.FAMILY : sock_diag.STATE + 1]))
             key = bytes(message[start : start + 38])
             if family is Family.IPV6 and key[2:14] == MAPPED:
                 family, key = Family.IPV4, unmapped_key(key)

@@ -3,6 +3,7 @@
 Rules of this file:
 
 - it knows netlink headers and nothing of what they carry;
+- what a datagram says is found by functions of bytes, at the end of the file;
 - a dump is over only with NLMSG_DONE, and the number inside DONE is read: a
   protocol without a handler answers DONE with -ENOENT, which is not "none";
 - a cut datagram is an error, never a short answer.
@@ -33,6 +34,9 @@ DUMP = REQUEST | 0x300
 
 ERROR = 2
 DONE = 3
+CLOSING_BYTES = 20
+"""A header and the number that tells how it went."""
+
 DUMP_INTR = 0x10
 """NLM_F_DUMP_INTR: the tables changed during the dump."""
 
@@ -101,17 +105,13 @@ class Netlink:
         buffer = bytearray(DATAGRAM_BYTES)
         view = memoryview(buffer)
         while True:
-            length = self._receive(buffer)
-            first = buffer[4] | buffer[5] << 8
+            datagram = view[: self._receive(buffer)]
             self.interrupted = self.interrupted or bool(buffer[6] & DUMP_INTR)
-            if first in (ERROR, DONE):
-                _raise_number(buffer, HEADER.size)
-                return
-            # A short reply's DONE stands at the end of its last datagram.
-            end = length - _done_bytes(buffer, length)
-            yield view[:end]
-            if end < length:
-                _raise_number(buffer, end + HEADER.size)
+            closing = closing_start(datagram)
+            if closing != 0:
+                yield datagram[:closing]
+            if closing is not None:
+                raise_refusal(datagram[closing:])
                 return
 
     def ask(self, message_type: int, payload: bytes) -> bytes:
@@ -124,36 +124,72 @@ class Netlink:
         """
         self.send(message_type, REQUEST, payload)
         buffer = bytearray(DATAGRAM_BYTES)
-        length = self._receive(buffer)
-        if buffer[4] == ERROR:
-            _raise_number(buffer, HEADER.size)
-        return bytes(buffer[:length])
+        datagram = memoryview(buffer)[: self._receive(buffer)]
+        if closing_start(datagram) == 0:
+            raise_refusal(datagram)
+        return bytes(datagram)
 
     def _receive(self, buffer: bytearray) -> int:
         """Receive one datagram into *buffer* and return its length."""
         length = self._socket.recv_into(buffer, 0, socket.MSG_TRUNC)
-        if length > len(buffer):
-            raise KernelDataError(f"netlink: a datagram of {length} bytes was cut.")
-        sequence = int.from_bytes(buffer[8:12], "little")
-        if length < HEADER.size or sequence != self._sequence:
-            raise KernelDataError(
-                f"netlink: expected a reply to {self._sequence}, "
-                f"got {bytes(buffer[: min(length, 20)]).hex()}."
-            )
+        check_datagram(memoryview(buffer)[:20], length, self._sequence)
         return length
 
 
-def _done_bytes(buffer: bytearray, length: int) -> int:
-    """Return the bytes that a closing NLMSG_DONE takes at the end, or 0."""
-    if length < 40 or buffer[length - 16] != DONE or buffer[length - 15]:
+def check_datagram(start: bytes | memoryview, length: int, sequence: int) -> None:
+    """
+    Refuse a datagram that was cut or is no reply to our request.
+
+    Args:
+        start: Its first 20 bytes, or fewer if it has fewer.
+        length: The bytes that the kernel sent.
+        sequence: The number of our request.
+
+    Raises:
+        KernelDataError: It is cut, too short, or of another sequence.
+    """
+    if length > DATAGRAM_BYTES:
+        raise KernelDataError(f"netlink: a datagram of {length} bytes was cut.")
+    if length < HEADER.size or int.from_bytes(start[8:12], "little") != sequence:
+        raise KernelDataError(
+            f"netlink: expected a reply to {sequence}, got {bytes(start[:length]).hex()}."
+        )
+
+
+def closing_start(datagram: memoryview) -> int | None:
+    """
+    Return where the closing message of a datagram starts, None if it has none.
+
+    It may have a datagram of its own, or stand at the end of the last one.
+
+    Args:
+        datagram: At least one header.
+    """
+    if (datagram[4] | datagram[5] << 8) in (ERROR, DONE):
         return 0
-    closing = int.from_bytes(buffer[length - 20 : length - 16], "little")
-    same_sequence = buffer[length - 12 : length - 8] == buffer[8:12]
-    return 20 if closing == 20 and same_sequence else 0
+    start = len(datagram) - CLOSING_BYTES
+    if start < HEADER.size or datagram[start + 4] != DONE or datagram[start + 5]:
+        return None
+    length = int.from_bytes(datagram[start : start + 4], "little")
+    same_sequence = datagram[start + 8 : start + 12] == datagram[8:12]
+    return start if length == CLOSING_BYTES and same_sequence else None
 
 
-def _raise_number(buffer: bytearray, offset: int) -> None:
-    """Raise OSError for a negative number at *offset* of a closing message."""
-    number = int.from_bytes(buffer[offset : offset + 4], "little", signed=True)
+def raise_refusal(closing: memoryview) -> None:
+    """
+    Raise what a closing message says, nothing if all went well.
+
+    Args:
+        closing: NLMSG_ERROR or NLMSG_DONE, with its number.
+
+    Raises:
+        OSError: The number is negative: the errno of a refusal.
+        KernelDataError: There is no number.
+    """
+    if len(closing) < CLOSING_BYTES:
+        raise KernelDataError(
+            f"netlink: expected a number in the closing message, got {bytes(closing).hex()}."
+        )
+    number = int.from_bytes(closing[HEADER.size : CLOSING_BYTES], "little", signed=True)
     if number < 0:
         raise OSError(-number, f"netlink: {errno.errorcode.get(-number, -number)}")

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import struct
 
+from portroom.errors import KernelDataError
+
 TCPDIAG_GETSOCK = 18
 """The legacy request: IPv4 and IPv6 in one walk of the table, TCP only."""
 
@@ -83,25 +85,39 @@ def attributes(message: bytes | memoryview, start: int) -> dict[int, bytes]:
     Args:
         message: One whole message.
         start: Where the attributes begin.
+
+    Raises:
+        KernelDataError: One of them does not end where it says.
     """
     found = {}
     while start + 4 <= len(message):
         length, number = struct.unpack_from("=HH", message, start)
-        if length < 4:
-            break
+        if not 4 <= length <= len(message) - start:
+            raise KernelDataError(
+                f"netlink: expected an attribute of 4 to {len(message) - start} bytes, "
+                f"got one of {length}."
+            )
         found[number] = bytes(message[start + 4 : start + length])
         start += length + 3 & ~3
     return found
 
 
 def messages(datagram: memoryview) -> list[memoryview]:
-    """Return the single messages of a datagram."""
+    """
+    Return the single messages of a datagram, each with at least the fields above.
+
+    Raises:
+        KernelDataError: The bytes are no chain of such messages.
+    """
     found = []
-    start = 0
-    while start + 16 <= len(datagram):
+    start, end = 0, len(datagram)
+    while start < end:
         length = int.from_bytes(datagram[start : start + 4], "little")
-        if length < 16 or start + length > len(datagram):
-            break
+        if not ATTRIBUTES <= length <= end - start:
+            raise KernelDataError(
+                f"sock_diag: expected a message of {ATTRIBUTES} to {end - start} bytes, "
+                f"got one of {length}."
+            )
         found.append(datagram[start : start + length])
         start += length + 3 & ~3
     return found
