@@ -7,6 +7,7 @@ traceback ever reaches a user.
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -20,6 +21,9 @@ BUG = 70
 """EX_SOFTWARE of sysexits.h: the fault is portroom's."""
 
 USAGE = 2
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a full disk answers."""
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -80,6 +84,12 @@ def _explain(error: Exception) -> int:
         return _tell(_usage(error), USAGE)
     if isinstance(error, click.ClickException):
         return _tell(error.format_message(), error.exit_code)
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        # click writes help and version itself; everything else goes through output.
+        from portroom.cli.output import refusal
+
+        refused = refusal(error)
+        return _tell(str(refused), refused.exit_status)
     from portroom.cli.crash import told
 
     return _tell(told(error), BUG)

@@ -169,7 +169,7 @@ def write(content: bytes) -> None:
     except BrokenPipeError:
         raise
     except (OSError, AttributeError) as error:
-        _refused(error)
+        raise refusal(error) from None
 
 
 def flush() -> None:
@@ -180,11 +180,11 @@ def flush() -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        _refused(error)
+        raise refusal(error) from None
 
 
-def _refused(error: Exception) -> None:
-    """Raise the error for a standard output that takes nothing."""
+def refusal(error: Exception) -> WriteError:
+    """Return the error of a standard output that takes nothing, and give it up."""
     discard_output(sys.stdout)
     reason = getattr(error, "strerror", None) or "it is closed"
-    raise WriteError(f"Could not write to standard output: {reason!r}.") from None
+    return WriteError(f"Could not write to standard output: {reason!r}.")
