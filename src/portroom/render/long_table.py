@@ -28,10 +28,11 @@ def as_lines(
     for (place, column), width in zip(shown, widths, strict=True):
         padded = _padded(set(texts[place]), column, width, style)
         fitted.append(list(map(padded.__getitem__, texts[place])))
-    titles = [
-        _pad(column.title, column, width) for (_, column), width in zip(shown, widths, strict=True)
-    ]
-    yield paint(BETWEEN.join(titles).rstrip(), "dim", style)
+    titles = []
+    for (_, column), width in zip(shown, widths, strict=True):
+        title = paint(column.title, "dim", style)
+        titles.append(_pad(column.title, column, width).replace(column.title, title))
+    yield BETWEEN.join(titles).rstrip()
     for row in zip(*fitted, strict=True):
         yield BETWEEN.join(row).rstrip()
 
