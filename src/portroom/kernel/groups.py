@@ -18,7 +18,7 @@ import socket
 from collections.abc import Callable
 
 from portroom.kernel import bytecode, sock_diag
-from portroom.kernel.collect import Collector, Covers, inbound, tables
+from portroom.kernel.collect import Collector, Covers, SplitCollector, inbound, tables
 from portroom.kernel.netlink import NETLINK_SOCK_DIAG, Netlink
 from portroom.model.facts.ports import LAST_PORT, PortRange
 from portroom.model.facts.snapshot import Counters, Groups, GroupTable
@@ -162,39 +162,26 @@ class _Reader:
 
     def udp(self) -> tuple[GroupTable, ...]:
         """Read the UDP sockets of both families."""
-        found: list[GroupTable] = []
-        for family in (socket.AF_INET, socket.AF_INET6):
-            collector = Collector()
-            filter = bytecode.program(bytecode.local_ports(self._scope))
+        four, six = Collector(), SplitCollector()
+        filter = bytecode.program(bytecode.local_ports(self._scope))
+        for family, feed in ((socket.AF_INET, four.feed), (socket.AF_INET6, six.feed)):
             self._ask(
-                collector.feed,
+                feed,
                 sock_diag.SOCK_DIAG_BY_FAMILY,
                 sock_diag.request(family, socket.IPPROTO_UDP, sock_diag.ALL_STATES, filter=filter),
             )
-            found += tables(collector, Protocol.UDP, Kind.UNKNOWN)
-        return tuple(found)
+        return (*tables(four, Protocol.UDP, Kind.UNKNOWN), *six.tables(Protocol.UDP, Kind.UNKNOWN))
 
     def _by_v6only(self, states: int, ports: PortRange, kind: Kind) -> tuple[GroupTable, ...]:
         """Read listeners or bound sockets, which tell whether they are v6only."""
-        collectors = {False: Collector(), True: Collector()}
-
-        def feed(datagram: memoryview) -> None:
-            """Sort the messages by what they say of v6only."""
-            for message in sock_diag.messages(datagram):
-                found = sock_diag.attributes(message, sock_diag.ATTRIBUTES)
-                v6only = found.get(sock_diag.SKV6ONLY, b"\0") != b"\0"
-                collectors[v6only].feed(message)
-
-        self._dump(feed, states, ports, ())
-        found = []
-        for v6only, collector in collectors.items():
-            for table in tables(collector, Protocol.TCP, kind):
-                table.v6only = v6only
-                if states == BOUND:
-                    # The rows of bound sockets say CLOSE (kernel.md 9.2).
-                    table.state = TcpState.BOUND_INACTIVE
-                found.append(table)
-        return tuple(found)
+        collector = SplitCollector()
+        self._dump(collector.feed, states, ports, ())
+        found = collector.tables(Protocol.TCP, kind)
+        if states == BOUND:
+            # The rows of bound sockets say CLOSE (kernel.md 9.2).
+            for table in found:
+                table.state = TcpState.BOUND_INACTIVE
+        return found
 
     def _dump(
         self,
