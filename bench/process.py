@@ -36,9 +36,15 @@ class Command(NamedTuple):
 
 
 class Run(NamedTuple):
-    """What one run took; ``peak_bytes`` is None where it is below our own."""
+    """
+    What one run took.
+
+    ``cpu_s`` is the time on a processor of all its processes, in user and kernel
+    mode; ``peak_bytes`` is None where it is below our own.
+    """
 
     seconds: float
+    cpu_s: float
     peak_bytes: int | None
     output: bytes
 
@@ -70,7 +76,8 @@ def run(command: Command, *, keep: bool = False) -> Run:
             os.close(reader)
     _check(command, status, errors)
     peak = usage.ru_maxrss * 1024
-    return Run(seconds, peak if peak > own_peak_bytes() else None, output)
+    cpu_s = usage.ru_utime + usage.ru_stime
+    return Run(seconds, cpu_s, peak if peak > own_peak_bytes() else None, output)
 
 
 def own_peak_bytes() -> int:

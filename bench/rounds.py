@@ -15,24 +15,32 @@ class Series:
 
     Attributes:
         seconds: Time of each round.
+        cpu_s: Time on a processor, likewise.
         peak_bytes: Highest peak memory, or None where it cannot be told.
         failure: Why the command was given up, or "".
     """
 
     def __init__(self) -> None:
         self.seconds: dict[int, float] = {}
+        self.cpu_s: dict[int, float] = {}
         self.peak_bytes: int | None = None
         self.failure = ""
 
     def add(self, number: int, one: Run) -> None:
         """Keep run *one* of round *number*."""
         self.seconds[number] = one.seconds
+        self.cpu_s[number] = one.cpu_s
         self.peak_bytes = max(self.peak_bytes or 0, one.peak_bytes or 0) or None
 
     @property
     def median_s(self) -> float:
         """Return the median time."""
         return median(self.seconds.values())
+
+    @property
+    def median_cpu_s(self) -> float:
+        """Return the median time on a processor."""
+        return median(self.cpu_s.values())
 
 
 def pairs(one: Series, other: Series) -> list[tuple[float, float]]:

@@ -15,6 +15,7 @@ HEADINGS = (
     "Sockets",
     "Command",
     "Median",
+    "CPU",
     "Peak memory",
     "Measured",
     "Target",
@@ -33,10 +34,11 @@ def rows_of(case: Case, outcomes: Iterable[Outcome]) -> Rows:
 def _row(outcome: Outcome) -> tuple[str, ...]:
     """Return what one comparison says, all columns but the first."""
     if outcome.value is None and outcome.series.failure:
-        return f"`{outcome.comparison.command}`", "–", "–", "not measured", "", ""
+        return f"`{outcome.comparison.command}`", "–", "–", "–", "not measured", "", ""
     return (
         f"`{outcome.comparison.command}`",
         _duration(outcome.series.median_s),
+        _duration(outcome.series.median_cpu_s),
         _size(outcome.series.peak_bytes),
         _measured(outcome),
         _target(outcome.comparison),
