@@ -12,14 +12,20 @@ from portroom.render.units import Style, instant, paint, plural, printable
 
 def footer(answers: Sequence[Answer], style: Style) -> list[str]:
     """Return what stands below every answer: its gaps, and whose and when it is."""
-    lines = as_lines([gap for answer in answers for gap in answer.gaps], style)
-    if answers:
-        first = answers[0]
-        many = len(answers) > 1
-        name = plural(len(answers), "namespace") if many else _namespace(first)
-        text = f"{printable(first.host)}, {name}, {instant(first.taken_at)}"
-        lines += [paint(line, "dim", style) for line in wrap(text, style)]
-    return lines
+    found = [gap for answer in answers for gap in answer.gaps]
+    lines = [line for text in _failures(found) for line in _painted(text, "yellow", style)]
+    words = [*(_whose(answers) if answers else []), *_unseen_together(found)]
+    together = wrap(" ".join(words), style)
+    texts = words if len(together) > 1 else together
+    return [*lines, *(line for text in texts for line in _painted(text, "dim", style))]
+
+
+def _whose(answers: Sequence[Answer]) -> list[str]:
+    """Return host, namespace and time as a sentence."""
+    first = answers[0]
+    many = len(answers) > 1
+    name = plural(len(answers), "namespace") if many else _namespace(first)
+    return [f"{printable(first.host)}, {name}, {instant(first.taken_at)}."]
 
 
 def _namespace(answer: Answer) -> str:
@@ -33,15 +39,26 @@ def as_lines(gaps: Sequence[Gap], style: Style) -> list[str]:
 
     What nobody looked at is one dim line together, as it is no failure.
     """
-    failed = [gap for gap in gaps if not is_unseen(gap)]
-    unseen = [_unseen(gap) for gap in gaps if is_unseen(gap)]
-    lines = []
-    for text in dict.fromkeys(map(as_sentence, failed)):
-        lines += [paint(line, "yellow", style) for line in _wrapped(text, style)]
-    if unseen:
-        text = f"Not looked at: {joined(list(dict.fromkeys(unseen)))}."
-        lines += [paint(line, "dim", style) for line in _wrapped(text, style)]
+    lines = [line for text in _failures(gaps) for line in _painted(text, "yellow", style)]
+    for text in _unseen_together(gaps):
+        lines += _painted(text, "dim", style)
     return lines
+
+
+def _failures(gaps: Sequence[Gap]) -> list[str]:
+    """Return a sentence for each gap that is a failure, each once."""
+    return list(dict.fromkeys(as_sentence(gap) for gap in gaps if not is_unseen(gap)))
+
+
+def _unseen_together(gaps: Sequence[Gap]) -> list[str]:
+    """Return one sentence, or none, for all that nobody looked at."""
+    unseen = dict.fromkeys(_unseen(gap) for gap in gaps if is_unseen(gap))
+    return [f"Not looked at: {joined(list(unseen))}."] if unseen else []
+
+
+def _painted(text: str, look: str, style: Style) -> list[str]:
+    """Return the lines of a sentence, the later ones set in."""
+    return [paint(line, look, style) for line in wrap(text, style, hang="  ")]
 
 
 def is_unseen(gap: Gap) -> bool:
@@ -72,8 +89,3 @@ def as_sentence(gap: Gap) -> str:
     if gap.affects:
         text += f" Uncertain: {joined([printable(name) for name in gap.affects])}."
     return text
-
-
-def _wrapped(text: str, style: Style) -> list[str]:
-    """Return the lines of a sentence, the later ones set in."""
-    return wrap(text, style, hang="  ")

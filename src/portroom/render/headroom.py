@@ -98,12 +98,14 @@ def headline(key: Key | None, total: int, style: Style, *, known: bool = True) -
         text = text if known else "How many more connections fit is not known."
         return [paint(line, "bold", style) for line in wrap(text, style)]
     rank = f", the tightest of {plural(total, 'key')}" if total > 1 else ""
-    return [
-        paint(line, look(key, "bold"), style)
-        for sentence in (fits(key, rank), doubt(key))
-        if sentence
-        for line in wrap(sentence, style)
-    ]
+    return [paint(line, look(key, "bold"), style) for line in wrap(answered(key, rank), style)]
+
+
+def answered(key: Key, rank: str = "") -> str:
+    """Return how many more connections fit for one key, and any doubt about it."""
+    if not key.doubtful_ports:
+        return fits(key, rank)
+    return f"{fits(key, rank).rstrip('.')}: {doubt(key)}"
 
 
 def fits(key: Key, rank: str = "") -> str:
@@ -140,7 +142,7 @@ def doubt(key: Key) -> str:
         return ""
     ports = plural(key.doubtful_ports, "port")
     pronoun = "it" if key.doubtful_ports == 1 else "they"
-    text = f"The kernel does not tell of {ports} whether {pronoun} can be chosen."
+    text = f"the kernel does not tell of {ports} whether {pronoun} can be chosen."
     if key.remote_address is not None and key.doubtful_ports > 1:
         text += f" Settle it with: portroom headroom {destination(key)} --probe"
     return text

@@ -1,7 +1,8 @@
 """Status: one screen, the answer first, then what it rests on.
 
 Rules of this file: where the lines do not do, destinations give way, for
-`portroom headroom` has them all; nothing else is left out.
+`portroom headroom` has them all, then the figures of
+`ss -s`, which `portroom sessions --summary` has; nothing else is left out.
 """
 
 from __future__ import annotations
@@ -19,18 +20,26 @@ from portroom.render.units import Style, number, paint, plural, printable
 __all__ = ["all_as_text", "as_csv_text", "as_json", "as_jsonl", "as_text"]
 
 FEWEST_ROWS = 3
-"""Destinations shown however low the terminal is."""
+"""Destinations for whose sake the figures of `ss -s` go."""
 
 
 def as_text(answer: Status, style: Style) -> str:
     """Return the screen of one namespace."""
     top = [*headline(answer, style), *range_lines(answer.range, style)]
     below = _below(answer, style)
-    # Two lines around the table, its heading and its last line, and the prompt.
-    room = style.height - len(top) - len(below) - 4 if style.height else 0
-    table = _tightest(answer, style, max(room, FEWEST_ROWS) if style.height else 0)
+    room = _room(top, below, style)
+    if style.height and room < min(FEWEST_ROWS, len(answer.tightest)):
+        below = _below(answer, style, short=True)
+        room = max(1, _room(top, below, style))
+    table = _tightest(answer, style, room)
     lines = [*top, *([""] if table else []), *table, *below]
     return "\n".join(lines) + "\n"
+
+
+def _room(top: Sequence[str], below: Sequence[str], style: Style) -> int:
+    """Return how many destinations fit between what is above and below; 0 is all."""
+    # A blank line, the heading, the line that counts the others, and the prompt.
+    return style.height - len(top) - len(below) - 4 if style.height else 0
 
 
 def headline(answer: Status, style: Style) -> list[str]:
@@ -52,10 +61,7 @@ def _sentences(key: Key, total: int, style: Style) -> list[str]:
     what = "destination" if key.remote_address is not None else "key"
     rank = f", the tightest {what}" if total > 1 else ""
     look = headroom.look(key, "bold")
-    lines = wrap(headroom.fits(key, rank), style)
-    if headroom.doubt(key):
-        lines += wrap(headroom.doubt(key), style)
-    return [paint(line, look, style) for line in lines]
+    return [paint(line, look, style) for line in wrap(headroom.answered(key, rank), style)]
 
 
 def range_lines(use: RangeUse | None, style: Style) -> list[str]:
@@ -73,7 +79,9 @@ def range_lines(use: RangeUse | None, style: Style) -> list[str]:
 def _tightest(answer: Status, style: Style, most: int) -> list[str]:
     """Return the table of the tightest keys, at most so many; 0 is all."""
     keys = sorted(answer.tightest, key=headroom.tightness)
-    shown = keys[:most] if most else keys
+    # The line that would count one more key can show it as well.
+    last = most + 1 if answer.keys_total == most + 1 else most
+    shown = keys[:last] if most else keys
     if not shown:
         return []
     lines = headroom.key_table([(answer, key) for key in shown], style)
@@ -84,11 +92,11 @@ def _tightest(answer: Status, style: Style, most: int) -> list[str]:
     return lines
 
 
-def _below(answer: Status, style: Style) -> list[str]:
+def _below(answer: Status, style: Style, *, short: bool = False) -> list[str]:
     """Return all that stands below the destinations."""
     lines = [""]
     if answer.sessions is not None:
-        lines += [*summary.as_lines(answer.sessions, style), ""]
+        lines += [*summary.as_lines(answer.sessions, style, short=short), ""]
     return [*lines, *_findings(answer, style), *gaps.footer([answer], style)]
 
 

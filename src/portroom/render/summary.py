@@ -12,24 +12,27 @@ from portroom.model.facts.answers import Summary
 from portroom.render.flow import TIED, beside, wrap
 from portroom.render.units import Style, columns, number, paint, plural
 
-STAR_NOTE = "* counts the whole system, not this namespace alone"
+STAR_NOTE = "(*: whole system)"
 
 TRANSPORTS = ("raw", "udp", "tcp", "inet", "frag")
 
 
-def as_lines(summary: Summary, style: Style) -> list[str]:
-    """Return the blocks by state and transport, then the figures of ``ss -s``."""
-    blocks = [
-        _by_state("TCP", summary.states),
-        _by_state("UDP", summary.udp_states),
-        _transports(summary),
-    ]
-    widths = [max(map(columns, block), default=0) for block in blocks if block]
-    drawn = [[paint(block[0], "dim", style), *block[1:]] for block in blocks if block]
-    lines = [*beside(drawn, widths, style), *wrap(totals(summary), style, hang="  ")]
-    if summary.system_wide:
-        lines += [paint(line, "dim", style) for line in wrap(STAR_NOTE, style)]
-    return lines
+def as_lines(summary: Summary, style: Style, *, short: bool = False) -> list[str]:
+    """
+    Return the blocks by state and transport, then the figures of ``ss -s``.
+
+    Args:
+        summary: Sessions in numbers.
+        style: Its width decides what stands side by side.
+        short: Leave out the transport table and the figures of ``ss -s``.
+    """
+    blocks = [_by_state("TCP", summary.states), _by_state("UDP", summary.udp_states)]
+    if not short:
+        blocks.append(_transports(summary))
+    widths = [max(map(columns, block)) for block in blocks]
+    drawn = [[paint(block[0], "dim", style), *block[1:]] for block in blocks]
+    lines = beside(drawn, widths, style)
+    return lines if short else [*lines, *wrap(totals(summary), style, hang="  ")]
 
 
 def totals(summary: Summary) -> str:
@@ -43,8 +46,8 @@ def totals(summary: Summary) -> str:
     text = f"ss -s: TCP {', '.join(figures)}; "
     text += f"Total{TIED}{number(summary.sockets_total)}{_star(summary, 'sockets_total')}"
     if summary.bound_local_ports is not None:
-        text += f"; {plural(summary.bound_local_ports, 'distinct local port')} in use"
-    return text
+        text += f"; {plural(summary.bound_local_ports, 'local port')} in use"
+    return f"{text} {STAR_NOTE.replace(' ', TIED)}" if summary.system_wide else text
 
 
 def _field(name: str) -> str:

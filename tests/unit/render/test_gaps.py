@@ -46,4 +46,4 @@ def test_the_footer_tells_whose_and_when():
     actual = gaps.footer([examples.headroom(gaps=[UNREADABLE])], Style(width=0))
 
     assert len(actual) == 2
-    assert actual[1] == "web1, namespace host, 2026-03-01 12:00:00 UTC"
+    assert actual[1] == "web1, namespace host, 2026-03-01 12:00:00 UTC."

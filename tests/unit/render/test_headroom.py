@@ -45,7 +45,7 @@ def test_a_doubt_is_said_and_how_to_settle_it():
     actual = headroom.doubt(examples.DOUBTFUL)
 
     assert actual == (
-        "The kernel does not tell of 8,000 ports whether they can be chosen. "
+        "the kernel does not tell of 8,000 ports whether they can be chosen. "
         "Settle it with: portroom headroom 10.0.0.10:5432 --probe"
     )
     assert headroom.doubt(examples.TIGHT) == ""
@@ -131,7 +131,7 @@ def test_one_key_is_told_in_full():
         "kube-proxy,\n"
         "the pod's own under socket-level load balancing.\n"
         "\n"
-        "web1, namespace host, 2026-03-01 12:00:00 UTC\n"
+        "web1, namespace host, 2026-03-01 12:00:00 UTC.\n"
     )
 
 

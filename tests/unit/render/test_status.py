@@ -28,11 +28,10 @@ CLOSE_WAIT       155                      TCP        2,835  2,800    35
 LISTEN            21                      INET       2,847  2,809    38
                                           FRAG           0      0     0
 ss -s: TCP total 43,915*, estab 2,655, closed 41,080*, orphaned 159*,
-  timewait 41,080; Total 2,933; 30,347 distinct local ports in use
-* counts the whole system, not this namespace alone
+  timewait 41,080; Total 2,933; 30,347 local ports in use (*: whole system)
 
+web1, namespace host, 2026-03-01 12:00:00 UTC.
 Not looked at: persisted settings.
-web1, namespace host, 2026-03-01 12:00:00 UTC
 """
 
 
@@ -64,6 +63,18 @@ def test_destinations_give_way_to_a_low_terminal():
     assert len(low) < len(high) <= 49
     assert any(line.startswith("10.0.0.9:20 ") for line in low)
     assert any("less tight keys: portroom headroom" in line for line in low)
+
+
+def test_a_very_low_terminal_keeps_the_answer_in_sight():
+    """At 60x20 the figures of `ss -s` go, and the answer is still the first line."""
+    keys = [examples.key(port=port, held=port, doubtful=port) for port in range(1, 21)]
+    answer = examples.status(keys, total=1200)
+
+    lines = status.as_text(answer, Style(width=60, height=20)).splitlines()
+
+    assert len(lines) <= 19
+    assert "TRANSPORT" not in "".join(lines)
+    assert lines[0].startswith("Between ")
 
 
 def test_a_pipe_has_every_destination():
@@ -112,8 +123,8 @@ def test_a_doubt_is_said_in_words():
     actual = status.as_text(examples.status([examples.DOUBTFUL]), Style(width=0))
 
     assert actual.startswith(
-        "Between 11,231 and 19,231 more connections fit to 10.0.0.10:5432.\n"
-        "The kernel does not tell of 8,000 ports"
+        "Between 11,231 and 19,231 more connections fit to 10.0.0.10:5432: "
+        "the kernel does not tell of 8,000 ports"
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portroom.render.table import Cell, Column, as_csv, as_table
-from portroom.render.units import Style, columns
+from portroom.render.units import Style
 
 HEADING = (
     Column("NAME", least=6),
