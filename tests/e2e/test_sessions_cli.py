@@ -220,3 +220,19 @@ def waits_for_its_reader(pid):
     """Say whether a process sleeps in a system call on its standard output."""
     words = Path(f"/proc/{pid}/syscall").read_text().split()
     return words[1:2] == ["0x1"] and " S " in Path(f"/proc/{pid}/stat").read_text()
+
+
+@pytest.mark.usefixtures("listening")
+@pytest.mark.parametrize("output", ["table", "wide", "json", "csv", "jsonl"])
+def test_a_snapshot_answers_byte_for_byte_the_same_every_time(tmp_path, output):
+    """Saved with ``--sessions``, it lists the listener in each format; else it says why not."""
+    file, poor = tmp_path / "whole", tmp_path / "poor"
+    portroom("snapshot", "--sessions", "--out", str(file))
+    portroom("snapshot", "--out", str(poor))
+    first, second = (portroom("sessions", "--snapshot", str(file), "-o", output) for _ in range(2))
+    refused = portroom("sessions", "--snapshot", str(poor), "-o", output, text=True)
+
+    assert (0, first.stdout) == (first.returncode, second.stdout)
+    assert b"LISTEN" in first.stdout
+    assert 3 == refused.returncode
+    assert "portroom snapshot --sessions" in refused.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -76,14 +76,15 @@ def add_sessions(read: Snapshot) -> Snapshot:
     return msgspec.structs.replace(read, owners=found)
 
 
-def user_names(answers: Iterable[Sessions], source: Source) -> dict[int, str]:
+def user_names(answers: Iterable[Sessions], source: Source) -> Mapping[int, str]:
     """
     Return the names of the users in some answers.
 
-    Of a saved Snapshot none: a uid of another host may be somebody else here.
+    Of a saved Snapshot those that were saved with it: a uid of another host may
+    be somebody else here.
     """
     if not isinstance(source, Live):
-        return {}
+        return source.snapshot.users
     uids = {session.uid for answer in answers for session in answer.sessions}
     return read_user_names(uid for uid in uids if uid is not None)
 
@@ -132,7 +133,7 @@ def _sessions(read: Snapshot, question: SessionsQuestion, owners_of: OwnersOf) -
         host=read.host,
         taken_at=read.taken_at,
         netns=read.netns,
-        gaps=read.gaps + _owners_gaps(found, rows, shown),
+        gaps=_gaps(read) + _owners_gaps(found, rows, shown),
         sessions=law.make(rows, shown, _by_inode(found)),
         sessions_total=len(places),
     )
@@ -150,6 +151,15 @@ def _rows(read: Snapshot) -> Rows:
     raise NotSupportedError(
         f"This Snapshot holds no single sessions: {read.rows.reason!r}.",
         "`--summary` may still answer.",
+    )
+
+
+def _gaps(read: Snapshot) -> tuple[Gap, ...]:
+    """Return the gaps of a Snapshot that make sessions uncertain, not only keys."""
+    return tuple(
+        gap
+        for gap in read.gaps
+        if not gap.affects or any(name.startswith("sessions") for name in gap.affects)
     )
 
 
@@ -177,7 +187,7 @@ def _summary(read: Snapshot, _: SessionsQuestion, __: OwnersOf) -> Sessions:
         host=read.host,
         taken_at=read.taken_at,
         netns=read.netns,
-        gaps=(*read.gaps, *missing),
+        gaps=(*_gaps(read), *missing),
         sessions=(),
         sessions_total=0,
         summary=None if isinstance(counted, Gap) else counted,
