@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections import Counter
@@ -350,3 +353,62 @@ def test_the_fall_back_lists_the_same_sockets(netns):
 
     assert isinstance(texts, Rows)
     assert told(rows, question) == told(texts, question)
+
+
+def without_netlink():
+    """Return all sessions, and those that a process sees which may not use netlink."""
+    crowd.gather()
+    return look.sessions(SessionsQuestion(), Live()), in_child(behind_a_filter)
+
+
+def behind_a_filter():
+    """Return the sessions after the system calls lost sock_diag."""
+    refuse_sock_diag()
+    question = SessionsQuestion(states=parse_states(["listen"]), sort=(law.SortKey("local"),))
+    return look.sessions(SessionsQuestion(), Live()), look.sessions(question, Live())
+
+
+def refuse_sock_diag():
+    """Let socket(AF_NETLINK, …, NETLINK_SOCK_DIAG) fail with EPROTONOSUPPORT."""
+    socket_number = {"x86_64": 41, "aarch64": 198}[os.uname().machine]
+    load, equal, answer = 0x20, 0x15, 0x06
+    code = [
+        (load, 0, 0, 0),  # the number of the system call
+        (equal, 0, 5, socket_number),
+        (load, 0, 0, 16),  # its first argument, the family
+        (equal, 0, 3, 16),
+        (load, 0, 0, 32),  # its third, the protocol
+        (equal, 0, 1, 4),
+        (answer, 0, 0, 0x00050000 | errno.EPROTONOSUPPORT),
+        (answer, 0, 0, 0x7FFF0000),
+    ]
+    raw = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in code))
+    program = struct.pack("@HP", len(code), ctypes.addressof(raw))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+    if libc.prctl(22, 2, program, 0, 0):  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+        raise OSError(ctypes.get_errno(), "seccomp")
+
+
+def test_without_sock_diag_the_same_sockets_are_read_from_proc(netns):
+    """Degraded and said so: each socket but those that are only bound, and MPTCP."""
+    everything, (degraded, listeners) = netns(without_netlink)
+    expected = [
+        one
+        for one in everything.sessions
+        if one.state != "BOUND_INACTIVE" and one.protocol != "mptcp"
+    ]
+    reasons = " ".join(gap.reason for gap in degraded.gaps)
+
+    assert ends_of(expected) == ends_of(degraded.sessions)
+    assert "degraded" in reasons
+    assert "mptcp sockets" in {gap.source for gap in degraded.gaps}
+    assert {"LISTEN"} == {one.state for one in listeners.sessions}
+
+
+def ends_of(found):
+    """Return protocol, state and both ends of sessions, in no order."""
+    return Counter(
+        (one.protocol, one.state, one.local_address, one.local_port, one.remote_port)
+        for one in found
+    )

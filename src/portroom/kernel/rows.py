@@ -62,6 +62,24 @@ STATES = {state.value: state for state in TcpState}
 # BOUND_INACTIVE as CLOSE.
 TCP_STATES = STATES | {TcpState.CLOSE.value: TcpState.BOUND_INACTIVE}
 
+REFUSED = (
+    errno.ENOENT,
+    errno.EPROTONOSUPPORT,
+    errno.EAFNOSUPPORT,
+    errno.EPERM,
+    errno.EACCES,
+)
+"""
+What is answered where inet_diag, or one protocol's part of it, is missing; and
+where a filter on system calls lets no netlink through.
+"""
+
+STATES = {state.value: state for state in TcpState}
+
+# A closed TCP socket is in no table unless it is bound: the kernel reports
+# BOUND_INACTIVE as CLOSE.
+TCP_STATES = STATES | {TcpState.CLOSE.value: TcpState.BOUND_INACTIVE}
+
 ABSENT = (errno.ENOENT, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT)
 """What a kernel without inet_diag, or without one protocol's part, answers."""
 
@@ -109,7 +127,7 @@ def read_rows(query: RowsQuery = EVERYTHING) -> RowsRead:
             found, changed = _dump(protocol, query)
             interrupted = interrupted or changed
         except OSError as error:
-            if error.errno not in ABSENT:
+            if error.errno not in REFUSED:
                 raise
             found, gap = _read_text(protocol)
             gaps += [gap] if gap else []
