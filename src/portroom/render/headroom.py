@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from portroom.model.facts.answers import Headroom, Key, Status
-from portroom.model.facts.snapshot import Gap
+from portroom.model.facts.snapshot import Gap, NetnsId
 from portroom.render import gaps, owners
 from portroom.render.document import as_json, as_json_lines
 from portroom.render.flow import wrap
@@ -69,7 +69,9 @@ def all_as_text(answers: Sequence[Headroom], style: Style) -> str:
     total = sum(answer.keys_total for answer in answers)
     gaps_found = [gap for answer in answers for gap in answer.gaps]
     tightest = found[0][1] if found else None
-    lines = headline(tightest, total, style, known=not gaps.hides(gaps_found, "keys"))
+    where = found[0][0].netns if found else None
+    known = not gaps.hides(gaps_found, "keys")
+    lines = headline(tightest, total, style, known=known, netns=where)
     if total == 1 and len(found) == 1:
         lines += ["", *detail(found[0][1], gaps_found, style)]
     elif found:
@@ -83,7 +85,14 @@ def tightness(key: Key) -> tuple[int, int, float]:
     return (key.free_ports, key.free_ports_max, -key.occupancy_ratio)
 
 
-def headline(key: Key | None, total: int, style: Style, *, known: bool = True) -> list[str]:
+def headline(
+    key: Key | None,
+    total: int,
+    style: Style,
+    *,
+    known: bool = True,
+    netns: NetnsId | None = None,
+) -> list[str]:
     """
     Return the answer in words.
 
@@ -92,20 +101,23 @@ def headline(key: Key | None, total: int, style: Style, *, known: bool = True) -
         total: How many keys there are.
         style: Its width breaks the lines.
         known: Whether no key means that nothing is held.
+        netns: Where the tightest key is.
     """
     if key is None:
         text = "Nothing holds a local port towards any destination."
         text = text if known else "How many more connections fit is not known."
         return [paint(line, "bold", style) for line in wrap(text, style)]
     rank = f", the tightest of {plural(total, 'key')}" if total > 1 else ""
-    return [paint(line, look(key, "bold"), style) for line in wrap(answered(key, rank), style)]
+    return [
+        paint(line, look(key, "bold"), style) for line in wrap(answered(key, rank, netns), style)
+    ]
 
 
-def answered(key: Key, rank: str = "") -> str:
+def answered(key: Key, rank: str = "", netns: NetnsId | None = None) -> str:
     """Return how many more connections fit for one key, and any doubt about it."""
     if not key.doubtful_ports:
         return fits(key, rank)
-    return f"{fits(key, rank).rstrip('.')}: {doubt(key)}"
+    return f"{fits(key, rank).rstrip('.')}: {doubt(key, netns)}"
 
 
 def fits(key: Key, rank: str = "") -> str:
@@ -136,16 +148,30 @@ def _what(key: Key, count: int, verb: str = "fit") -> str:
     return f"connection{ending} {verb} to {destination(key)}"
 
 
-def doubt(key: Key) -> str:
-    """Return why a key is in doubt and what settles it; "" where it is not."""
+def doubt(key: Key, netns: NetnsId | None = None) -> str:
+    """
+    Return why a key is in doubt and what settles it; "" where it is not.
+
+    Args:
+        key: Whose ports.
+        netns: Where it is, as the command that settles it must say.
+    """
     if not key.doubtful_ports:
         return ""
     ports = plural(key.doubtful_ports, "port")
     pronoun = "it" if key.doubtful_ports == 1 else "they"
     text = f"the kernel does not tell of {ports} whether {pronoun} can be chosen."
     if key.remote_address is not None and key.doubtful_ports > 1:
-        text += f" Settle it with: portroom headroom {destination(key)} --probe"
+        text += f" Settle it with: portroom headroom {destination(key)} --probe{option(netns)}"
     return text
+
+
+def option(netns: NetnsId | None) -> str:
+    """Return what a command must add to look into a namespace; "" for the host."""
+    if netns is None or netns.kind == "host":
+        return ""
+    name = netns.name if netns.kind == "named" else netns.pid
+    return "" if name is None else f" --netns {printable(str(name))}"
 
 
 def destination(key: Key) -> str:

@@ -46,7 +46,7 @@ def headline(answer: Status, style: Style) -> list[str]:
     """Return the answer in words."""
     if answer.tightest:
         key = min(answer.tightest, key=headroom.tightness)
-        return _sentences(key, answer.keys_total, style)
+        return _sentences(key, answer, style)
     if answer.range is None or gaps.hides(answer.gaps, "keys"):
         text, look = "How many more connections fit is not known.", "yellow"
     else:
@@ -56,12 +56,13 @@ def headline(answer: Status, style: Style) -> list[str]:
     return [paint(line, look, style) for line in wrap(text, style)]
 
 
-def _sentences(key: Key, total: int, style: Style) -> list[str]:
+def _sentences(key: Key, answer: Status, style: Style) -> list[str]:
     """Return the sentences of the tightest key, in the colour of its state."""
     what = "destination" if key.remote_address is not None else "key"
-    rank = f", the tightest {what}" if total > 1 else ""
+    rank = f", the tightest {what}" if answer.keys_total > 1 else ""
     look = headroom.look(key, "bold")
-    return [paint(line, look, style) for line in wrap(headroom.answered(key, rank), style)]
+    text = headroom.answered(key, rank, answer.netns)
+    return [paint(line, look, style) for line in wrap(text, style)]
 
 
 def range_lines(use: RangeUse | None, style: Style) -> list[str]:
@@ -87,8 +88,8 @@ def _tightest(answer: Status, style: Style, most: int) -> list[str]:
     lines = headroom.key_table([(answer, key) for key in shown], style)
     more = answer.keys_total - len(shown)
     if more > 0:
-        text = f"{plural(more, 'less tight key')}: portroom headroom"
-        lines.append(paint(text, "dim", style))
+        text = f"{plural(more, 'less tight key')}: portroom headroom{headroom.option(answer.netns)}"
+        lines += [paint(line, "dim", style) for line in wrap(text, style)]
     return lines
 
 

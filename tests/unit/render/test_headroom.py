@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from portroom.model.facts.snapshot import Gap
+from portroom.model.facts.snapshot import Gap, NetnsId
 from portroom.render import headroom
 from portroom.render.units import Style, columns
 from tests.unit.render import examples
@@ -49,6 +49,16 @@ def test_a_doubt_is_said_and_how_to_settle_it():
         "Settle it with: portroom headroom 10.0.0.10:5432 --probe"
     )
     assert headroom.doubt(examples.TIGHT) == ""
+
+
+def test_what_settles_a_doubt_looks_into_the_same_namespace():
+    """The command that is told is the right one in a namespace, by name or by pid."""
+    named = examples.netns("web")
+    container = NetnsId("docker:3f2a9c", 9, 4026532009, "container", 4312)
+
+    assert headroom.doubt(examples.DOUBTFUL, examples.HOST).endswith("--probe")
+    assert headroom.doubt(examples.DOUBTFUL, named).endswith("--probe --netns web")
+    assert headroom.doubt(examples.DOUBTFUL, container).endswith("--netns 4312")
 
 
 def test_what_cannot_be_probed_is_not_told_to():
