@@ -104,7 +104,10 @@ def identify(known: NetnsId | None = None, proc: str = PROC) -> NetnsId:
         proc: Where procfs is mounted.
     """
     inode = os.stat(f"{proc}/thread-self/ns/net").st_ino
-    known = known or netns_names.describe(inode, os.getpid(), proc)
+    # portroom itself is no process to find the namespace by: it is about to end.
+    known = known or msgspec.structs.replace(
+        netns_names.describe(inode, os.getpid(), proc), pid=None
+    )
     return msgspec.structs.replace(known, cookie=read_cookie(), inode=inode)
 
 
