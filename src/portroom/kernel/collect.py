@@ -124,9 +124,9 @@ class Collector:
         Raises:
             KernelDataError: The bytes are no chain of sock_diag messages.
         """
-        stride = datagram[0] | datagram[1] << 8
         length = len(datagram)
-        if length < sock_diag.ATTRIBUTES or stride < sock_diag.ATTRIBUTES:
+        stride = datagram[0] | datagram[1] << 8 if length >= sock_diag.ATTRIBUTES else 0
+        if stride < sock_diag.ATTRIBUTES:
             raise KernelDataError(f"sock_diag: a datagram of {length} bytes holds no socket.")
         rows = length // stride
         regular = rows * stride == length and _same_headers(datagram, stride, rows)
