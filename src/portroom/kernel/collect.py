@@ -139,6 +139,11 @@ class Collector:
         if self._unpacked_rows >= COMPACT_ROWS:
             self._pack()
 
+    def has_state(self, state: TcpState) -> bool:
+        """Say whether any row was in *state*."""
+        heads = [head for head, _ in self.tables] + [head for head, _, _ in self.inbound]
+        return any(head[1] == state for head in heads)
+
     def _pack(self) -> None:
         """Pack the tables, unless they have so many groups that it takes longer."""
         groups = sum(len(table.ports.lists) for table in self.tables.values())

@@ -69,11 +69,14 @@ class Trial:
         if self._child == 0:
             _answer_and_exit(writing)
         os.close(writing)
+        self._found: tuple[bool | None, bool | None] | None = None
 
     def features(self, proc: str = PROC) -> Features:
-        """Wait for the answers and return all that this kernel can do."""
+        """Wait for the answers, once, and return all that this kernel can do."""
         option = has_range_option()
-        forgets, bound_rows = self._answers()
+        if self._found is None:
+            self._found = self._answers()
+        forgets, bound_rows = self._found
         return Features(
             # Every kernel without the option is sticky: the change came later.
             bucket_forgets=False if option is False else forgets,

@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from portroom.kernel import bytecode, sock_diag
 from portroom.kernel.collect import Collector, Covers, SplitCollector, inbound, tables
+from portroom.kernel.counters import read_counters
 from portroom.kernel.netlink import NETLINK_SOCK_DIAG, Netlink
 from portroom.model.facts.ports import LAST_PORT, PortRange
 from portroom.model.facts.snapshot import Counters, Groups, GroupTable
@@ -63,10 +64,10 @@ def read_groups(
     listeners = Listeners(Groups(tuple(found), ()))
     ports = frozenset(port for table in found for ports in table.ports.values() for port in ports)
     collectors = reader.connected(ports, _covers(listeners), threads)
-    if not _all_hashed(counters):
+    steady = _steady(counters)
+    if not _all_hashed(steady):
         found += reader.tcp(BOUND, kind=Kind.BOUND)
-    rows = sum(collector.rows for collector in collectors)
-    if not _all_automatic(counters, rows, found):
+    if not _all_automatic(steady, collectors, found):
         found += reader.tcp(CONNECTED, bytecode.unless(bytecode.automatic()))
     if scope is None or counters is None or counters.tcp_tw:
         collectors.append(reader.ended(ports, _covers(listeners), times))
@@ -89,6 +90,14 @@ def _covers(listeners: Listeners) -> Covers:
     return covers
 
 
+def _steady(before: Counters | None) -> Counters | None:
+    """Return the counters if they are the same now; moving ones prove nothing."""
+    try:
+        return before if before == read_counters() else None
+    except OSError:
+        return None
+
+
 def _all_hashed(counters: Counters | None) -> bool:
     """
     Say whether the counters prove that no socket is merely bound.
@@ -101,10 +110,19 @@ def _all_hashed(counters: Counters | None) -> bool:
     return counters.tcp_alloc == counters.tcp_inuse + counters.tcp6_inuse
 
 
-def _all_automatic(counters: Counters | None, automatic: int, listeners: list[GroupTable]) -> bool:
-    """Say whether the counters prove that all sockets were seen already."""
-    if counters is None:
+def _all_automatic(
+    counters: Counters | None, collectors: list[Collector], listeners: list[GroupTable]
+) -> bool:
+    """
+    Say whether the counters prove that all sockets were seen already.
+
+    FIN_WAIT2 may be an orphan kept as a small entry that ``inuse`` does not
+    count, so with one of them the sum proves nothing.
+    """
+    half_closed = any(one.has_state(TcpState.FIN_WAIT2) for one in collectors)
+    if counters is None or half_closed:
         return False
+    automatic = sum(collector.rows for collector in collectors)
     listening = sum(
         len(ports)
         for table in listeners

@@ -106,7 +106,8 @@ def _with_groups(snapshot: Snapshot, settings: Settings, wanted: Wanted, proc: s
         groups = _read_steady(scope, counters, settings, wanted.threads)
     except OSError as error:
         return _degraded(snapshot, trial.features(proc), error)
-    features = trial.features(proc)
+    finally:
+        features = trial.features(proc)
     groups.active = _witnesses(groups, settings, features)
     return msgspec.structs.replace(
         snapshot, features=features, groups=groups, gaps=_doubts(groups, features)
