@@ -19,8 +19,9 @@ from portroom.api import sessions as look
 from portroom.api.source import Live, Saved
 from portroom.kernel import bytecode
 from portroom.kernel import snapshot as reading
+from portroom.kernel.columns import Columns
 from portroom.kernel.netlink import NETLINK_SOCK_DIAG, Netlink
-from portroom.kernel.rows import EVERYTHING, Columns, RowsQuery, read_rows
+from portroom.kernel.rows import EVERYTHING, RowsQuery, read_rows
 from portroom.kernel.sock_diag import SOCK_DIAG_BY_FAMILY, request
 from portroom.model.facts.ports import PortRange
 from portroom.model.facts.snapshot import Rows

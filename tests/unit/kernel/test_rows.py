@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from portroom.errors import KernelDataError
-from portroom.kernel import rows as kernel_rows
-from portroom.kernel.rows import Columns, RowsQuery, request_of, sockets_in_use
+from portroom.kernel.columns import Columns, empty_rows
+from portroom.kernel.rows import RowsQuery, request_of, sockets_in_use
 from portroom.model.facts.snapshot import Rows
 from portroom.model.facts.sockets import Family, Protocol, TcpState
 from portroom.model.laws.endpoint_filter import parse_endpoint_filter
@@ -192,4 +192,4 @@ def test_protocols_without_sockets_are_not_missing():
 
 def test_nothing_is_kept_between_two_readings():
     """Columns start empty, so a daemon does not grow."""
-    assert Rows(*([] for _ in Rows.__struct_fields__)) == kernel_rows.empty_rows()
+    assert Rows(*([] for _ in Rows.__struct_fields__)) == empty_rows()
