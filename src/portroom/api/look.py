@@ -20,6 +20,7 @@ from portroom.model.facts.snapshot import (
 )
 from portroom.model.facts.sockets import Endpoint, Operation, Protocol
 from portroom.model.laws.headroom import (
+    Doubt,
     Keys,
     KeysWanted,
     as_key,
@@ -43,6 +44,9 @@ STATUS_OWNERS_UP_TO = 200_000
 
 SAVED_OWNERS_UP_TO = 50_000
 """Sockets whose owners a saved Snapshot keeps for every key."""
+
+SPARE_PORTS = 2
+"""Ports surely free below which the probe, which holds one, is refused."""
 
 UNREADABLE = "processes of other users could not be read"
 
@@ -205,24 +209,31 @@ def _probed(read: Snapshot, keys: Keys, question: HeadroomQuestion) -> Keys:
     """Return the keys after the kernel settled what it can be asked."""
     from portroom.kernel.probe import probe
 
-    refused = 0
-    for doubt in doubts(read, keys.measured):
-        free = doubt.measured.figures.free_ports
-        if free < 2 and not question.probe_last:
-            refused += 1
-            continue
-        key = as_key(doubt.measured)
-        remote = Endpoint(key.remote_address or "", key.remote_port or 0)
-        answer = probe(remote, key.local_address, sorted(doubt.ports))
-        keys = settle(keys, doubt.measured.id, len(answer.free), len(answer.held))
+    settings = read.settings
+    if isinstance(settings, Gap):
+        return keys
+    every = doubts(read, keys.measured)
+    asked = [doubt for doubt in every if question.probe_last or _spares_a_port(doubt)]
+    refused = len(every) - len(asked)
     if refused and question.address is not None:
         raise InvalidRequestError(
             "The probe would hold one of the last ports: fewer than 2 are surely free, "
             "and a connect of a program would fail meanwhile.",
             "Give --probe-last to probe all the same.",
         )
-    gap = Gap("probe", f"not probed: {refused} keys with fewer than 2 ports surely free", ("keys",))
-    return Keys(keys.measured, keys.total, keys.gaps + ((gap,) if refused else ()))
+    for doubt in asked:
+        key = as_key(doubt.measured)
+        remote = Endpoint(key.remote_address or "", key.remote_port or 0)
+        answer = probe(remote, key.local_address, sorted(doubt.ports))
+        keys = settle(keys, doubt.measured.id, answer.free, answer.held, settings)
+    reason = f"not probed: {refused} keys with fewer than {SPARE_PORTS} ports surely free"
+    gaps = (Gap("probe", reason, ("keys",)),) if refused else ()
+    return Keys(keys.measured, keys.total, keys.gaps + gaps)
+
+
+def _spares_a_port(doubt: Doubt) -> bool:
+    """Say whether a port stays free for programs while the probe holds one."""
+    return doubt.measured.figures.free_ports >= SPARE_PORTS
 
 
 def _sockets(keys: Keys) -> int:

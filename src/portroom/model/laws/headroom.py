@@ -225,10 +225,18 @@ def doubts(snapshot: Snapshot, keys: tuple[Measured, ...]) -> tuple[Doubt, ...]:
     return tuple(found)
 
 
-def settle(keys: Keys, key: KeyId, free: int, held: int) -> Keys:
+def settle(
+    keys: Keys,
+    key: KeyId,
+    free: frozenset[int],
+    held: frozenset[int],
+    settings: Settings,
+) -> Keys:
     """Return the keys after the kernel settled some doubtful ports of one."""
     measured = tuple(
-        Measured(one.id, settled(one.figures, free, held), one.states) if one.id == key else one
+        Measured(one.id, settled(one.figures, free, held, settings), one.states)
+        if one.id == key
+        else one
         for one in keys.measured
     )
     return Keys(measured, keys.total, keys.gaps)

@@ -70,12 +70,18 @@ class Own(msgspec.Struct):
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """The numbers of one key, in ports; held + doubtful + free = eligible."""
+    """
+    The numbers of one key, in ports; held + doubtful + free = eligible.
+
+    ``lost_ports`` is 1 where a free end port counts as doubtful, because the
+    search over a same-parity range may leave it out.
+    """
 
     eligible_ports: int
     held_ports: int
     doubtful_ports: int
     free_ports: int
+    lost_ports: int = 0
 
 
 def connect_figures(own: Own, buckets: Buckets, settings: Settings) -> Figures:
@@ -98,7 +104,7 @@ def connect_figures(own: Own, buckets: Buckets, settings: Settings) -> Figures:
     ends = settings.ephemeral
     lost = _lost_port(settings, free, {ends.first, ends.last} & buckets.open_ports - held)
     held_ports = buckets.blocked_ports + len(held)
-    return Figures(buckets.eligible_ports, held_ports, doubtful + lost, free - lost)
+    return Figures(buckets.eligible_ports, held_ports, doubtful + lost, free - lost, lost)
 
 
 def doubtful_ports(own: Own, buckets: Buckets) -> frozenset[int]:
@@ -106,13 +112,26 @@ def doubtful_ports(own: Own, buckets: Buckets) -> frozenset[int]:
     return buckets.doubtful - _own_held(own, buckets) - own.reusable.keys()
 
 
-def settled(figures: Figures, free: int, held: int) -> Figures:
-    """Return the numbers after the kernel called some doubtful ports free or held."""
+def settled(
+    figures: Figures, free: frozenset[int], held: frozenset[int], settings: Settings
+) -> Figures:
+    """
+    Return the numbers after the kernel called some doubtful ports free or held.
+
+    Args:
+        figures: The numbers before.
+        free: Doubtful ports that the kernel would give.
+        held: Doubtful ports that it would not give.
+        settings: The range, for the port that a same-parity range may lose.
+    """
+    ends = {settings.ephemeral.first, settings.ephemeral.last} & free
+    lost = 0 if figures.lost_ports else _lost_port(settings, len(free), ends)
     return Figures(
         figures.eligible_ports,
-        figures.held_ports + held,
-        figures.doubtful_ports - free - held,
-        figures.free_ports + free,
+        figures.held_ports + len(held),
+        figures.doubtful_ports - len(free) - len(held) + lost,
+        figures.free_ports + len(free) - lost,
+        figures.lost_ports + lost,
     )
 
 
@@ -242,7 +261,7 @@ def overlap_figures(
     if key.protocol is Protocol.TCP:
         ends = {settings.ephemeral.first, settings.ephemeral.last} & every
         lost = _lost_port(settings, free, ends - held - maybe)
-    return Figures(len(every), len(held), doubtful + lost, free - lost), states
+    return Figures(len(every), len(held), doubtful + lost, free - lost, lost), states
 
 
 def _count(states: dict[str, int], state: TcpState, sockets: int) -> None:
