@@ -12,6 +12,8 @@ from portroom.model.facts.snapshot import Snapshot
 FILE_BYTES = 1 << 30
 """More than any host needs; never read a device or an endless file."""
 
+CHUNK_BYTES = 1 << 20
+
 
 def read_snapshot(path: str) -> Snapshot:
     """
@@ -26,10 +28,15 @@ def read_snapshot(path: str) -> Snapshot:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InvalidRequestError(f"--snapshot {path!r}: {reason}.") from None
-    with os.fdopen(handle, "rb") as file:
+    try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise InvalidRequestError(f"--snapshot {path!r}: not a plain file.")
         if found.st_size > FILE_BYTES:
             raise InvalidRequestError(f"--snapshot {path!r}: {found.st_size} bytes are too many.")
-        return decode(file.read(FILE_BYTES), path)
+        content = b"".join(iter(lambda: os.read(handle, CHUNK_BYTES), b""))
+    except OSError as error:
+        raise InvalidRequestError(f"--snapshot {path!r}: {error.strerror}.") from None
+    finally:
+        os.close(handle)
+    return decode(content, path)
