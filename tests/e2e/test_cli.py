@@ -112,7 +112,7 @@ def test_help_lists_exit_statuses(command):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("stauts",), b"Did you mean 'status'?"),
+        (("ststus",), b"Did you mean 'status'?"),
         (("-o", "json", "status"), b"portroom status -o json"),
         (("headroom", "1.2.3.4:99999"), b"'99999' is not 1 to 65535"),
         (("headroom", "https://a"), b"is not a destination"),
@@ -246,10 +246,24 @@ def test_a_full_disk_is_told(words):
     assert result.stderr.count(b"\n") == 1
 
 
+def test_a_closed_standard_output_is_told():
+    """Nobody could read the answer, so it is none; a file needs no standard output."""
+    result = subprocess.run(
+        ["sh", "-c", f"exec '{COMMAND}' status >&-"],
+        stderr=subprocess.PIPE,
+        env=CLEAN,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+    assert result.returncode == 4
+    assert b"it is closed" in result.stderr
+
+
 def test_ctrl_c_ends_with_130_and_no_traceback():
-    """Interrupted while a command waits for its input, nothing but the status."""
-    # A FIFO that nobody opens for writing would block; a fast answer is no test, so
-    # the signal is there before the first instruction of the command.
+    """Interrupted in the midst of a command, nothing but the status."""
+    # An answer may be there before a signal from outside is: so the command sends it
+    # to itself, and waits.
     waiting = (
         "import os, signal, sys\n"
         "import portroom.cli.commands\n"
@@ -313,6 +327,15 @@ def test_columns_hold_in_a_pipe():
     result = run("status", environment={"COLUMNS": "40"})
 
     assert max(map(len, result.stdout.decode().splitlines())) <= 40
+
+
+def test_words_are_completed():
+    """The script of `portroom completion` is answered with commands and options."""
+    asked = {"_PORTROOM_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
+
+    commands = run(environment=asked | {"COMP_WORDS": "portroom s"}).stdout.split()
+
+    assert commands == [b"plain,status", b"plain,sessions", b"plain,settings", b"plain,snapshot"]
 
 
 def imported_by(*words):

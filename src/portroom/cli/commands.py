@@ -67,7 +67,8 @@ class Commands(click.Group):
             UsageError: An option of a command stands before it, where a parser
                 that is less strict would ignore it.
         """
-        words = list(args or [FIRST])
+        # Completion parses what is not there yet: nothing then stands for any command.
+        words = list(args) if args or ctx.resilient_parsing else [FIRST]
         try:
             return super().parse_args(ctx, list(words))
         except click.NoSuchOption as error:

@@ -103,7 +103,7 @@ def style(*, plain: bool = False, wide: bool = False) -> Style:
         colour=has_colour(),
         ascii=plain or not is_utf8(),
         wide=wide,
-        height=_size("LINES", 1) if sys.stdout.isatty() else 0,
+        height=_size("LINES", 1) if is_terminal() else 0,
     )
 
 
@@ -113,9 +113,14 @@ def _size(variable: str, place: int) -> int:
     if wanted.isdecimal() and int(wanted):
         return int(wanted)
     try:
-        return os.get_terminal_size(sys.stdout.fileno())[place]
+        return os.get_terminal_size(sys.stdout.fileno())[place] if is_terminal() else 0
     except (OSError, ValueError):
         return 0
+
+
+def is_terminal() -> bool:
+    """Say whether a person looks at standard output; it may be closed."""
+    return bool(sys.stdout and sys.stdout.isatty())
 
 
 def has_colour() -> bool:
@@ -128,7 +133,7 @@ def has_colour() -> bool:
         return False
     if os.environ.get("CLICOLOR_FORCE", "0") != "0":
         return True
-    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return is_terminal() and os.environ.get("TERM", "dumb") != "dumb"
 
 
 def is_utf8() -> bool:
@@ -142,7 +147,8 @@ def is_utf8() -> bool:
     if setting in {"", "C.UTF-8"}:
         setting = os.environ.get("LC_ALL") or os.environ.get("LANG", "")
     stated = "utf8" in setting.lower().replace("-", "")
-    return stated and "utf" in (sys.stdout.encoding or "").lower()
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return stated and "utf" in encoding.lower()
 
 
 def write_text(text: str, look: Style, *, pager: bool = False) -> None:

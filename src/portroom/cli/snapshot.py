@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from portroom.cli.options import exit_statuses, source
+from portroom.cli.output import is_terminal
 from portroom.errors import InvalidRequestError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _check(out: str | None, force: bool, output: str) -> None:
     """Refuse what would end as bytes on a terminal, or does not go together."""
     if out is None and force:
         raise click.UsageError("--force goes with --out FILE.")
-    if out is None and output == "snapshot" and sys.stdout and sys.stdout.isatty():
+    if out is None and output == "snapshot" and is_terminal():
         raise InvalidRequestError(
             "A Snapshot is no text for a terminal.",
             hint="Add --out FILE, or -o json, or redirect it.",

@@ -57,7 +57,7 @@ def test_help_of_a_command_lists_exit_statuses(capsys, name):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["stauts"], "Did you mean 'status'?"),
+        (["ststus"], "Did you mean 'status'?"),
         (["headroom", "--limt", "3"], "Did you mean '--limit'?"),
         (["-o", "json", "headroom"], "as in `portroom headroom -o json`"),
         (["--ascii"], "as in `portroom status --ascii`"),
