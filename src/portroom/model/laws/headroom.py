@@ -22,7 +22,7 @@ from portroom.model.facts.sockets import (
     address_text,
     packed_address,
 )
-from portroom.model.laws.buckets import Buckets, buckets
+from portroom.model.laws.buckets import buckets
 from portroom.model.laws.occupancy import (
     Figures,
     KeyId,
@@ -32,6 +32,7 @@ from portroom.model.laws.occupancy import (
     own_sockets,
     settled,
 )
+from portroom.model.laws.scope import within
 from portroom.model.laws.tightest import (
     Measured,
     connect_key,
@@ -82,7 +83,8 @@ def find_keys(snapshot: Snapshot, wanted: KeysWanted) -> Keys:
         return Keys((), 0, (settings,))
     if isinstance(groups, Gap):
         return Keys((), 0, (groups,))
-    search = _Search(settings, groups, snapshot.features, wanted)
+    inside = within(groups, settings.ephemeral)
+    search = _Search(settings, inside, snapshot.features, wanted)
     gaps: tuple[Gap, ...] = ()
     if wanted.operation is Operation.CONNECT and wanted.protocol is not Protocol.UDP:
         gaps = search.add_connects(snapshot)
@@ -214,11 +216,12 @@ def doubts(snapshot: Snapshot, keys: tuple[Measured, ...]) -> tuple[Doubt, ...]:
     settings, groups = snapshot.settings, snapshot.groups
     if isinstance(settings, Gap) or isinstance(groups, Gap):
         return ()
-    shared: Buckets = buckets(groups, settings, snapshot.features)
+    inside = within(groups, settings.ephemeral)
+    shared = buckets(inside, settings, snapshot.features)
     found = []
     for one in keys:
         if one.id.protocol is Protocol.TCP and one.id.operation is Operation.CONNECT:
-            own = own_sockets(one.id, groups, settings, snapshot.features)
+            own = own_sockets(one.id, inside, settings, snapshot.features)
             ports = doubtful_ports(own, shared)
             if ports:
                 found.append(Doubt(one, ports))
