@@ -93,8 +93,9 @@ def _row(answer: Status, style: Style) -> tuple[str | Cell, ...]:
     use, sessions = answer.range, answer.sessions
     ends = f"{use.first}-{use.last}" if use else "not known"
     eligible = number(use.eligible_ports) if use else "-"
-    tcp = number(sum(sessions.states.values())) if sessions else "-"
-    udp = number(sum(sessions.udp_states.values())) if sessions else "-"
+    seen = sessions and not gaps.hides(answer.gaps, "sessions.states")
+    tcp = number(sum(sessions.states.values())) if sessions and seen else "-"
+    udp = number(sum(sessions.udp_states.values())) if sessions and seen else "-"
     return (
         printable(answer.netns.name),
         ends,

@@ -97,7 +97,7 @@ def _below(answer: Status, style: Style, *, short: bool = False) -> list[str]:
     """Return all that stands below the destinations."""
     lines = [""]
     if answer.sessions is not None:
-        lines += [*summary.as_lines(answer.sessions, style, short=short), ""]
+        lines += [*summary.as_lines(answer.sessions, style, gaps=answer.gaps, short=short), ""]
     return [*lines, *_findings(answer, style), *gaps.footer([answer], style)]
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from portroom.model.facts.answers import Summary
+from portroom.model.facts.snapshot import Gap
 from portroom.render.flow import TIED, beside, wrap
+from portroom.render.gaps import hides
 from portroom.render.units import Style, columns, number, paint, plural
 
 STAR_NOTE = "(*: whole system)"
@@ -17,16 +19,23 @@ STAR_NOTE = "(*: whole system)"
 TRANSPORTS = ("raw", "udp", "tcp", "inet", "frag")
 
 
-def as_lines(summary: Summary, style: Style, *, short: bool = False) -> list[str]:
+def as_lines(
+    summary: Summary, style: Style, *, gaps: Sequence[Gap] = (), short: bool = False
+) -> list[str]:
     """
     Return the blocks by state and transport, then the figures of ``ss -s``.
+
+    States that could not be read are left out, not told as none.
 
     Args:
         summary: Sessions in numbers.
         style: Its width decides what stands side by side.
+        gaps: What could not be read.
         short: Leave out the transport table and the figures of ``ss -s``.
     """
-    blocks = [_by_state("TCP", summary.states), _by_state("UDP", summary.udp_states)]
+    blocks = []
+    if not hides(gaps, "sessions.states"):
+        blocks += [_by_state("TCP", summary.states), _by_state("UDP", summary.udp_states)]
     if not short:
         blocks.append(_transports(summary))
     widths = [max(map(columns, block)) for block in blocks]

@@ -1,5 +1,6 @@
 """Sessions in numbers say what `ss -s` says, and which figures are system-wide."""
 
+from portroom.model.facts.snapshot import Gap
 from portroom.render import summary
 from portroom.render.units import Style, columns
 from tests.unit.render import examples
@@ -29,6 +30,16 @@ def test_at_40_columns_all_is_still_there():
 
     assert all(columns(line) <= 40 for line in actual)
     assert {line.split()[0] for line in actual if line} >= {"TCP", "UDP", "INET"}
+
+
+def test_states_that_could_not_be_read_are_not_told_as_none():
+    """Without the sockets the blocks by state are left out; the counters stay."""
+    gap = Gap("groups", "refused", ("sessions.states", "sessions.udp_states"))
+
+    actual = summary.as_lines(examples.EMPTY_SUMMARY, Style(width=80), gaps=[gap])
+
+    assert not any("BY STATE" in line for line in actual)
+    assert actual[0].startswith("TRANSPORT")
 
 
 def test_no_star_without_a_system_wide_figure():
