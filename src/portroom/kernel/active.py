@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
+from collections.abc import Iterable
 
 from portroom.kernel import bytecode, sock_diag
 from portroom.kernel.collect import unmapped_key
@@ -47,15 +48,25 @@ def read_active(scope: PortRange) -> Active:
     Raises:
         OSError: sock_diag is missing or refused.
     """
-    found: defaultdict[tuple[int, bytes], set[int]] = defaultdict(set)
     filter = bytecode.program((*bytecode.local_ports(scope), bytecode.automatic()))
     request = sock_diag.legacy_request(STATES, extensions=INFO_EXTENSION, filter=filter)
     with Netlink(NETLINK_SOCK_DIAG) as netlink:
-        for datagram in netlink.dump(sock_diag.TCPDIAG_GETSOCK, request):
-            for message in sock_diag.messages(datagram):
-                if connected_out(message):
-                    family, key, port = _place(message)
-                    found[family, key].add(port)
+        return witnesses(netlink.dump(sock_diag.TCPDIAG_GETSOCK, request))
+
+
+def witnesses(datagrams: Iterable[memoryview]) -> Active:
+    """
+    Return the sockets of a dump that surely connected out.
+
+    Raises:
+        KernelDataError: A datagram is no chain of sock_diag messages.
+    """
+    found: defaultdict[tuple[int, bytes], set[int]] = defaultdict(set)
+    for datagram in datagrams:
+        for message in sock_diag.messages(datagram):
+            if connected_out(message):
+                family, key, port = _place(message)
+                found[family, key].add(port)
     return {place: frozenset(ports) for place, ports in found.items()}
 
 

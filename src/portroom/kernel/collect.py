@@ -129,7 +129,7 @@ class Collector:
         if stride < sock_diag.ATTRIBUTES:
             raise KernelDataError(f"sock_diag: a datagram of {length} bytes holds no socket.")
         rows = length // stride
-        regular = rows * stride == length and _same_headers(datagram, stride, rows)
+        regular = rows > 1 and rows * stride == length and _same_headers(datagram, stride, rows)
         if not regular:
             rows = self._feed_irregular(datagram)
         elif not self._feed_uniform(datagram, stride, rows):
@@ -273,8 +273,6 @@ class SplitCollector:
 
 def _same_headers(datagram: memoryview, stride: int, rows: int) -> bool:
     """Say whether a message of the first one's length and sequence starts each row."""
-    if rows == 1:
-        return True
     return all(
         bytes(datagram[offset::stride]).count(datagram[offset : offset + 1]) == rows
         for offset in (0, 4, 8, 9, 10, 11)

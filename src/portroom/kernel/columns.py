@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from portroom.errors import KernelDataError
+from portroom.kernel import sock_diag
 from portroom.model.facts.snapshot import Rows
 from portroom.model.facts.sockets import (
     MAPPED,
@@ -133,30 +134,12 @@ def _unpacked(datagram: memoryview) -> Iterable[tuple[Any, ...]]:
     begins where the one before ends is shown by the lengths in their headers.
     """
     length = int.from_bytes(datagram[:4], "little")
-    _check_length(length, len(datagram))
-    count, rest = divmod(len(datagram), length)
-    lengths = [bytes(datagram[byte::length]) for byte in range(4)]
-    if rest == 0 and all(column == column[:1] * count for column in lengths):
-        return struct.iter_unpack(f"{FIELDS}{length - MESSAGE.size}x", datagram)
-    return map(MESSAGE.unpack_from, _messages(datagram))
-
-
-def _messages(datagram: memoryview) -> Iterator[memoryview]:
-    """Yield the single messages of a datagram, whatever their lengths."""
-    start = 0
-    while start < len(datagram):
-        length = int.from_bytes(datagram[start : start + 4], "little")
-        _check_length(length, len(datagram) - start)
-        yield datagram[start : start + length]
-        start += length + 3 & ~3
-
-
-def _check_length(length: int, left: int) -> None:
-    """Raise KernelDataError if a message cannot have this length."""
-    if not MESSAGE.size <= length <= left:
-        raise KernelDataError(
-            f"sock_diag: expected a message of {MESSAGE.size} to {left} bytes, got one of {length}."
-        )
+    count = len(datagram) // length if length >= MESSAGE.size else 0
+    if count > 1 and count * length == len(datagram):
+        lengths = [bytes(datagram[byte::length]) for byte in range(4)]
+        if all(column == column[:1] * count for column in lengths):
+            return struct.iter_unpack(f"{FIELDS}{length - MESSAGE.size}x", datagram)
+    return map(MESSAGE.unpack_from, sock_diag.messages(datagram))
 
 
 def _named(numbers: Iterable[int], protocol: Protocol) -> Iterator[TcpState]:

@@ -111,6 +111,8 @@ def messages(datagram: memoryview) -> list[memoryview]:
     """
     found = []
     start, end = 0, len(datagram)
+    # Sequence and port id: a message that holds them again has swallowed another.
+    reply = bytes(datagram[8:16])
     while start < end:
         length = int.from_bytes(datagram[start : start + 4], "little")
         if not ATTRIBUTES <= length <= end - start:
@@ -118,6 +120,9 @@ def messages(datagram: memoryview) -> list[memoryview]:
                 f"sock_diag: expected a message of {ATTRIBUTES} to {end - start} bytes, "
                 f"got one of {length}."
             )
-        found.append(datagram[start : start + length])
+        message = datagram[start : start + length]
+        if reply in bytes(message[16:]):
+            raise KernelDataError(f"sock_diag: a message of {length} bytes holds another one.")
+        found.append(message)
         start += length + 3 & ~3
     return found

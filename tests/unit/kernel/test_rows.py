@@ -141,7 +141,7 @@ ROW_FIELDS = (
         (struct.pack("=I", 20) + bytes(16), "one of 20"),
         (struct.pack("=I", 0) + bytes(120), "one of 0"),
         (struct.pack("=I", 4000) + bytes(120), "one of 4000"),
-        (struct.pack("=I13xB", 88, 99) + bytes(70), "number 99"),
+        (struct.pack("=I4xI5xB", 88, 7, 99) + bytes(70), "number 99"),
     ],
 )
 def test_a_damaged_message_is_an_error(datagram, seen):
