@@ -137,9 +137,9 @@ class _Search:
         wanted = self._wanted
         bind0 = wanted.operation is Operation.BIND0
         protocol = wanted.protocol or (Protocol.TCP if bind0 else Protocol.UDP)
-        owners = local_owners(protocol, self._groups)
+        owners = local_owners(protocol, self._groups, self._settings.ephemeral)
         for key in _remoteless(wanted, protocol) or remoteless_keys(
-            protocol, wanted.operation, owners, self._settings
+            protocol, wanted.operation, owners
         ):
             figures, states = overlap_figures(key, owners, self._settings)
             self._found.append(Measured(key, figures, states))

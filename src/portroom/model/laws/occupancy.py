@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from portroom.model.facts.ports import PortRange
 from portroom.model.facts.snapshot import (
     Features,
     Groups,
@@ -205,8 +206,11 @@ class LocalOwner(msgspec.Struct, frozen=True):
     states: dict[str, int]
 
 
-def local_owners(protocol: Protocol, groups: Groups) -> tuple[LocalOwner, ...]:
-    """Return who holds ports of *protocol*, by local address."""
+def local_owners(
+    protocol: Protocol, groups: Groups, ephemeral: PortRange
+) -> tuple[LocalOwner, ...]:
+    """Return who holds ports of the range, ends included, by local address."""
+    first, last = ephemeral
     owners: dict[tuple[Family, bytes, bool | None], LocalOwner] = {}
 
     def of(family: Family, address: bytes, v6only: bool | None) -> LocalOwner:
@@ -219,12 +223,14 @@ def local_owners(protocol: Protocol, groups: Groups) -> tuple[LocalOwner, ...]:
     for table in groups.tables:
         if table.protocol is protocol:
             for key, ports in table.ports.items():
-                owner = of(table.family, key[2:18], _v6only(table, key[2:18]))
-                owner.ports.update(ports)
-                _count(owner.states, table.state, len(ports))
+                inside = [port for port in ports if first <= port <= last]
+                if inside:
+                    owner = of(table.family, key[2:18], _v6only(table, key[2:18]))
+                    owner.ports.update(inside)
+                    _count(owner.states, table.state, len(inside))
     for accepted in groups.inbound:
         # A child is v6only if its listener is, and its listener is in a table.
-        if accepted.protocol is protocol:
+        if accepted.protocol is protocol and accepted.local_port in ephemeral:
             owner = of(accepted.family, accepted.local_address, True)
             owner.ports.add(accepted.local_port)
             _count(owner.states, accepted.state, accepted.sockets)

@@ -1,7 +1,8 @@
 """Leave out what lies outside the ephemeral range: it holds no eligible port.
 
 A question about headroom reads the range alone, a Snapshot for every question
-reads all ports; both must give the same answer.
+reads all ports; both must give the same answer. Listeners stay, whatever their
+port: they witness who connected.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import msgspec
 
 from portroom.model.facts.ports import PortRange
 from portroom.model.facts.snapshot import Groups, GroupTable
+from portroom.model.facts.sockets import Kind
 
 
 def within(groups: Groups, ephemeral: PortRange) -> Groups:
-    """Return the groups of local ports in *ephemeral*, both ends included."""
+    """Return the groups of local ports in *ephemeral*, ends included, and listeners."""
     if groups.scope == ephemeral:
         return groups
     tables = tuple(_table_within(table, ephemeral) for table in groups.tables)
@@ -25,6 +27,8 @@ def within(groups: Groups, ephemeral: PortRange) -> Groups:
 
 def _table_within(table: GroupTable, ephemeral: PortRange) -> GroupTable:
     """Return one table without ports outside the range, and without empty groups."""
+    if table.kind is Kind.LISTENER:
+        return table
     first, last = ephemeral
     ports: dict[bytes, Sequence[int]] = {}
     times = dict(table.remaining_ms)

@@ -168,20 +168,13 @@ def _enough(sizes: Counter[int], limit: int) -> int:
 
 
 def remoteless_keys(
-    protocol: Protocol,
-    operation: Operation,
-    owners: tuple[LocalOwner, ...],
-    settings: Settings,
+    protocol: Protocol, operation: Operation, owners: tuple[LocalOwner, ...]
 ) -> list[KeyId]:
-    """
-    Return the keys without a remote: each wildcard in use, each local address.
-
-    Addresses whose owners hold no port of the range have nothing to tell.
-    """
-    found: dict[KeyId, None] = {}
-    ephemeral = settings.ephemeral
-    for owner in owners:
-        if any(ephemeral.first <= port <= ephemeral.last for port in owner.ports):
-            for address in (bytes(16), owner.address):
-                found[KeyId(protocol, operation, owner.family, address)] = None
-    return list(found)
+    """Return the keys without a remote: each wildcard in use, each local address."""
+    return list(
+        dict.fromkeys(
+            KeyId(protocol, operation, owner.family, address)
+            for owner in owners
+            for address in (bytes(16), owner.address)
+        )
+    )
