@@ -14,6 +14,9 @@ from portroom.model.facts.snapshot import Rows
 from portroom.model.facts.sockets import Family, Protocol, TcpState
 from portroom.model.laws.endpoint_filter import parse_endpoint_filter
 
+SEQUENCE = 0x9E3779B1
+"""As random as that of a real request, so that no field has it by chance."""
+
 ROW = some.fixed_dictionaries(
     {
         "state": some.sampled_from([*range(1, 7), *range(8, 12)]),
@@ -46,7 +49,7 @@ def message(row, local, remote, attributes=36):
         row["inode"],
     )
     body = struct.pack("=BBBB", family, row["state"], 0, 0) + ports + ends + numbers
-    header = struct.pack("=IHHII", 88 + attributes, 20, 2, 7, 0)
+    header = struct.pack("=IHHII", 88 + attributes, 20, 2, SEQUENCE, 4242)
     return header + body + bytes(attributes)
 
 
