@@ -51,6 +51,16 @@ ATTEMPTS = 3
 
 DEGRADED = "degraded: read from /proc/net, which shows no socket that is only bound"
 
+BOUND_UNSEEN = (
+    "keys.held_ports",
+    "sessions.states.BOUND_INACTIVE",
+    "sessions.bound_local_ports",
+)
+"""What is uncertain where sockets that are only bound cannot be seen."""
+
+REFUSED = frozenset({errno.EPERM, errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT})
+"""What is answered where netlink is missing or filtered, and by no route."""
+
 
 class Wanted(msgspec.Struct, frozen=True):
     """
@@ -163,7 +173,7 @@ def _doubts(groups: Groups, features: Features) -> tuple[Gap, ...]:
                 "sock_diag",
                 "this kernel is not known to list sockets that are only bound: "
                 "they may hold more ports",
-                ("keys.held_ports",),
+                BOUND_UNSEEN,
             )
         )
     return tuple(gaps)
@@ -174,7 +184,7 @@ def _degraded(snapshot: Snapshot, features: Features, error: OSError) -> Snapsho
     from portroom.kernel.proc_net import read_groups as read_texts
 
     name = errno.errorcode.get(error.errno or 0, "error")
-    gap = Gap("sock_diag", f"{DEGRADED} ({name})", ("keys.held_ports",))
+    gap = Gap("sock_diag", f"{DEGRADED} ({name})", BOUND_UNSEEN)
     return msgspec.structs.replace(
         snapshot,
         features=features,
@@ -186,15 +196,26 @@ def _degraded(snapshot: Snapshot, features: Features, error: OSError) -> Snapsho
 def _read_routes(
     wanted: tuple[tuple[str, str | None], ...],
 ) -> tuple[Route, ...] | Gap:
-    """Return the route to each remote, or the Gap of the first that has none."""
-    routes = []
+    """
+    Return the routes that there are, or the Gap of the first if there is none.
+
+    A host often has an IPv6 address where this one has no route for it.
+    """
+    routes, gaps = [], []
     for remote, local in wanted:
         try:
             routes.append(read_route(remote, local))
         except OSError as error:
-            name = errno.errorcode.get(error.errno or 0, "error")
-            return Gap("route", f"no route to {remote} ({name})", ("keys",))
-    return tuple(routes)
+            gaps.append(_no_route(remote, error))
+    return gaps[0] if gaps and not routes else tuple(routes)
+
+
+def _no_route(remote: str, error: OSError) -> Gap:
+    """Return the Gap of a remote without a route, or of a kernel that was not asked."""
+    name = errno.errorcode.get(error.errno or 0, "error")
+    refused = error.errno in REFUSED
+    what = f"the route to {remote} could not be read" if refused else f"no route to {remote}"
+    return Gap("route", f"{what} ({name})", ("keys",))
 
 
 def _or_gap(source: str, read: Callable[[], Read], *affects: str) -> Read | Gap:
@@ -222,7 +243,7 @@ def read_key_owners(keys: Sequence[Measured], scope: PortRange, netns: NetnsId) 
         inodes = read_holders([one.id for one in keys], scope)
     except OSError as error:
         name = errno.errorcode.get(error.errno or 0, "error")
-        return Gap("sock_diag", f"could not be read ({name})", ("keys.owners",))
+        return Gap("owners", f"sock_diag could not be read ({name})", ("keys.owners",))
     wanted = frozenset().union(*inodes) - {0}
     by_inode, complete = read_owners(wanted, netns_inode=netns.inode)
     return Owners(

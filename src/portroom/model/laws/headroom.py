@@ -164,7 +164,7 @@ def _asked_for(snapshot: Snapshot, wanted: KeysWanted) -> tuple[list[KeyId], tup
         if remote.port:
             local = wanted.from_address or _route(snapshot, remote)
             if local is None:
-                gaps.append(_no_route(snapshot))
+                gaps.append(_no_route(snapshot, remote))
             else:
                 family, address = packed_address(local)
                 _, remote_address, port = _packed(remote)
@@ -183,10 +183,10 @@ def _route(snapshot: Snapshot, remote: Endpoint) -> str | None:
     return None
 
 
-def _no_route(snapshot: Snapshot) -> Gap:
+def _no_route(snapshot: Snapshot, remote: Endpoint) -> Gap:
     """Return the Gap of a destination whose local address is not known."""
     missing = snapshot.routes
-    reason = missing.reason if isinstance(missing, Gap) else "no route"
+    reason = missing.reason if isinstance(missing, Gap) else f"no route to {remote.address}"
     return Gap("route", f"{reason}: name the local address with --from", ("keys",))
 
 
