@@ -48,7 +48,9 @@ SAVED_OWNERS_UP_TO = 50_000
 SPARE_PORTS = 2
 """Ports surely free below which the probe, which holds one, is refused."""
 
-UNREADABLE = "processes of other users could not be read"
+UNREADABLE = (
+    "processes of other users could not be read: that needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
+)
 
 
 def headroom(question: HeadroomQuestion, source: Source) -> Headroom:

@@ -9,15 +9,21 @@ import msgspec
 
 from portroom.errors import InvalidRequestError
 from portroom.kernel.netns_names import NetnsRef
-from portroom.model.facts.snapshot import NetnsId, Snapshot
+from portroom.model.facts.snapshot import Gap, NetnsId, Snapshot
 
 Result = TypeVar("Result")
 
 
 class Live(msgspec.Struct, frozen=True):
-    """The kernel, in the caller's network namespace or in another one."""
+    """
+    The kernel, in the caller's network namespace or in another one.
+
+    ``unseen`` is what was not seen while looking for all namespaces; the first
+    of them has it.
+    """
 
     netns: NetnsRef | None = None
+    unseen: tuple[Gap, ...] = ()
 
     @property
     def known(self) -> NetnsId | None:
@@ -77,5 +83,7 @@ def open_sources(
     from portroom.kernel import namespaces
 
     if all_netns:
-        return tuple(Live(ref) for ref in namespaces.find_all())
+        survey = namespaces.survey()
+        first, *others = survey.namespaces
+        return (Live(first, survey.gaps), *map(Live, others))
     return (Live(namespaces.find(netns or "")),)

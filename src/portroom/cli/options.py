@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,6 +13,7 @@ from portroom.errors import InvalidRequestError, NotPermittedError, PortroomErro
 if TYPE_CHECKING:
     from portroom.api.source import Source
     from portroom.model.facts.answers import Answer
+    from portroom.model.facts.snapshot import Gap
 
 Command = Callable[..., Any]
 
@@ -80,8 +81,6 @@ def ask(sources: Sequence[Source], question: Callable[[Source], Result]) -> list
     Raises:
         PortroomError: No namespace answered; the error is that of the last.
     """
-    if len(sources) == 1:
-        return [question(sources[0])]
     answers, missed = [], []
     for one in sources:
         try:
@@ -90,19 +89,33 @@ def ask(sources: Sequence[Source], question: Callable[[Source], Result]) -> list
             missed.append(error)
     if missed and not answers:
         raise missed[-1]
-    return _with_gaps(answers, missed)
+    return _with_gaps(answers, [*_unseen(sources), *_missed(missed)])
 
 
-def _with_gaps(answers: list[Result], missed: Sequence[PortroomError]) -> list[Result]:
-    """Return the answers, the first with a gap for each namespace that has none."""
-    if not missed:
+def _unseen(sources: Sequence[Source]) -> list[Gap]:
+    """Return what was not seen while looking for namespaces."""
+    from portroom.api.source import Live
+
+    return [gap for one in sources if isinstance(one, Live) for gap in one.unseen]
+
+
+def _missed(errors: Sequence[PortroomError]) -> Iterator[Gap]:
+    """Yield a gap for each kind of error: a closed host may have hundreds of one."""
+    from portroom.model.facts.snapshot import Gap
+
+    for kind in dict.fromkeys(map(type, errors)):
+        alike = [error for error in errors if type(error) is kind]
+        several = f"{len(alike)} gave no answer, the first: " if len(alike) > 1 else ""
+        yield Gap("namespaces", f"{several}{alike[0]}", ("namespaces",))
+
+
+def _with_gaps(answers: list[Result], gaps: Sequence[Gap]) -> list[Result]:
+    """Return the answers, the first with what is missing beside them."""
+    if not gaps:
         return answers
     from msgspec.structs import replace
 
-    from portroom.model.facts.snapshot import Gap
-
-    gaps = tuple(Gap("namespaces", str(error), ("namespaces",)) for error in missed)
-    return [replace(answers[0], gaps=answers[0].gaps + gaps), *answers[1:]]
+    return [replace(answers[0], gaps=(*answers[0].gaps, *gaps)), *answers[1:]]
 
 
 def source(netns: str | None, all_netns: bool, snapshot: str | None) -> Sequence[Source]:

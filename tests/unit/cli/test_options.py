@@ -2,8 +2,10 @@
 
 import pytest
 
+from portroom.api.source import Live
 from portroom.cli.options import ask, exit_statuses
 from portroom.errors import InvalidRequestError, KernelDataError, NotPermittedError
+from portroom.model.facts.snapshot import Gap
 from tests.unit.render import examples
 
 
@@ -32,6 +34,22 @@ def test_a_namespace_that_vanished_is_a_gap():
     assert [answer.netns for answer in actual] == [first.netns, second.netns]
     assert [gap.reason for gap in actual[0].gaps][-1] == "gone"
     assert actual[1] == second
+
+
+def test_many_that_are_closed_are_one_gap():
+    """A host with hundreds of containers gets one line, with the first reason."""
+    actual = ask([examples.status(), *[NotPermittedError("no")] * 3], question)
+
+    assert [gap.reason for gap in actual[0].gaps][-1] == "3 gave no answer, the first: no"
+
+
+def test_what_was_not_found_is_a_gap():
+    """Namespaces that were not seen at all are told with the first answer."""
+    unseen = Gap("namespaces", "hidden", ("namespaces",))
+
+    (actual,) = ask([Live(None, (unseen,))], lambda _: examples.status())
+
+    assert unseen == actual.gaps[-1]
 
 
 def test_where_none_answers_it_is_an_error():
