@@ -32,7 +32,7 @@ FORMAT_VERSION = 1
 
 
 class PackedPorts:
-    """Sorted local ports, each once, as 16-bit big-endian bytes."""
+    """Sorted local ports, one a socket, as 16-bit big-endian bytes."""
 
     __slots__ = ("packed",)
 

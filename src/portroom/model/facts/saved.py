@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from portroom.model.facts.document import (
     Document,
@@ -16,7 +19,7 @@ from portroom.model.facts.document import (
     SavedSetting,
     SavedSocketOwners,
 )
-from portroom.model.facts.ports import PortRange, PortSet
+from portroom.model.facts.ports import LAST_PORT, PortRange, PortSet
 from portroom.model.facts.snapshot import (
     Gap,
     Groups,
@@ -24,6 +27,7 @@ from portroom.model.facts.snapshot import (
     Inbound,
     KeyOwners,
     Owners,
+    Rows,
     Settings,
     SettingValue,
     Snapshot,
@@ -86,7 +90,7 @@ def from_document(document: Document) -> Snapshot:
         features=document.features,
         settings=part("settings", None if settings is None else _load_settings(settings)),
         groups=part("groups", groups and _load_groups(groups)),
-        rows=part("rows", document.rows),
+        rows=part("rows", document.rows and _load_rows(document.rows)),
         owners=part("owners", owners and _load_owners(owners)),
         counters=part("counters", document.counters),
         routes=part("routes", document.routes),
@@ -107,32 +111,59 @@ def _save_settings(settings: Settings) -> list[SavedSetting]:
 
 def _load_settings(saved: list[SavedSetting]) -> Settings:
     """Return typed settings; the type of each is in the table of settings."""
-    from portroom.model.facts.settings import SETTINGS, ValueType
+    from portroom.model.facts.settings import RANGE_KEY, SETTINGS, ValueType
 
     types = {setting.key: setting.type for setting in SETTINGS}
     values: dict[str, SettingValue] = {}
     for one in saved:
         match types.get(one.key):
             case ValueType.RANGE:
-                first, last = one.value.split()
-                values[one.key] = PortRange(int(first), int(last))
+                values[one.key] = _load_range(one.value)
             case ValueType.PORTS:
                 values[one.key] = PortSet.parse(one.value)
             case ValueType.NUMBER:
                 values[one.key] = int(one.value)
             case None:
                 continue
+    if RANGE_KEY not in values:
+        raise ValueError(f"settings without {RANGE_KEY}")
     return Settings(values)
 
 
+class _Place(NamedTuple):
+    """What the sockets of one saved group have in common, in the order of a file."""
+
+    protocol: str
+    family: Family
+    state: str
+    kind: str
+    v6only: bool | None
+    key: bytes
+    timed: bool
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Return what saved groups are sorted by, so that equal ones give equal files."""
+        return *self[:4], str(self.v6only), self.key, self.timed
+
+
+_Parts = list[tuple[Sequence[int], Sequence[int]]]
+"""Ports and their remaining times, of each table that has a place."""
+
+
 def _save_groups(groups: Groups) -> SavedGroups:
-    """Return groups with text addresses and sorted ports."""
+    """Return groups with text addresses and sorted ports, each place once."""
+    parts: dict[_Place, _Parts] = {}
+    for table in groups.tables:
+        shared = table.protocol.value, table.family, table.state.name, table.kind.value
+        for key, ports in table.ports.items():
+            times = table.remaining_ms.get(key, ())
+            place = _Place(*shared, table.v6only, key, bool(times))
+            parts.setdefault(place, []).append((ports, times))
     saved = [
-        _save_group(table, key, ports, groups.active.get((int(table.family), key), frozenset()))
-        for table in groups.tables
-        for key, ports in table.ports.items()
+        _save_group(place, parts[place], groups.active.get((place.family, place.key), frozenset()))
+        for place in sorted(parts, key=lambda place: place.order)
     ]
-    saved.sort(key=lambda one: (one.protocol.value, one.family, one.state, one.kind.value))
     inbound = [
         SavedInbound(
             one.protocol,
@@ -144,27 +175,27 @@ def _save_groups(groups: Groups) -> SavedGroups:
         )
         for one in groups.inbound
     ]
+    inbound.sort(key=lambda one: (one.protocol.value, *msgspec.structs.astuple(one)[1:]))
     scope = None if groups.scope is None else str(groups.scope)
     return SavedGroups(saved, inbound, scope, groups.interrupted)
 
 
-def _save_group(
-    table: GroupTable, key: bytes, ports: Sequence[int], active: frozenset[int]
-) -> SavedGroup:
+def _save_group(place: _Place, parts: _Parts, active: frozenset[int]) -> SavedGroup:
     """Return one group, ports sorted and times with them."""
-    times = table.remaining_ms.get(key)
+    ports = [port for some, _ in parts for port in some]
+    times = [time for _, some in parts for time in some]
     pairs = sorted(zip(ports, times, strict=True)) if times else []
     return SavedGroup(
-        protocol=table.protocol,
-        family=int(table.family),
-        state=table.state.name,
-        kind=table.kind,
-        local_address=address_text(table.family, key[2:18]),
-        remote_address=address_text(table.family, key[18:34]),
-        remote_port=int.from_bytes(key[:2], "big"),
-        device=int.from_bytes(key[34:38], "little"),
+        protocol=Protocol(place.protocol),
+        family=int(place.family),
+        state=place.state,
+        kind=Kind(place.kind),
+        local_address=address_text(place.family, place.key[2:18]),
+        remote_address=address_text(place.family, place.key[18:34]),
+        remote_port=int.from_bytes(place.key[:2], "big"),
+        device=int.from_bytes(place.key[34:38], "little"),
         ports=PackedPorts.of([port for port, _ in pairs] if pairs else sorted(ports)),
-        v6only=table.v6only,
+        v6only=place.v6only,
         remaining_ms=[time for _, time in pairs],
         active_ports=PackedPorts.of(sorted(active.intersection(ports))) if active else None,
     )
@@ -175,30 +206,54 @@ def _load_groups(saved: SavedGroups) -> Groups:
     tables: dict[tuple[object, ...], GroupTable] = {}
     active: dict[tuple[int, bytes], frozenset[int]] = {}
     for one in saved.groups:
-        place = one.protocol, one.family, TcpState[one.state], one.kind, one.v6only
-        if place not in tables:
-            tables[place] = _empty_table(*place)
-        key = group_key(one.local_address, one.remote_address, one.remote_port, one.device)
-        _mutable(tables[place].ports)[key] = one.ports.ports
-        if one.remaining_ms:
-            _mutable(tables[place].remaining_ms)[key] = one.remaining_ms
-        if one.active_ports is not None:
-            active[one.family, key] = frozenset(one.active_ports.ports)
-    inbound = tuple(
-        Inbound(
-            one.protocol,
-            *packed_address(one.local_address),
-            one.local_port,
-            TcpState[one.state],
-            one.sockets,
+        key = _group_key(
+            one.family, one.local_address, one.remote_address, one.remote_port, one.device
         )
-        for one in saved.inbound
-    )
-    scope = None
-    if saved.scope is not None:
-        first, _, last = saved.scope.partition("-")
-        scope = PortRange(int(first), int(last or first))
+        ports = one.ports.ports
+        if one.remaining_ms and len(one.remaining_ms) != len(ports):
+            raise ValueError(f"{len(one.remaining_ms)} times for {len(ports)} ports")
+        timed = bool(one.remaining_ms)
+        place = one.protocol, one.family, TcpState[one.state], one.kind, one.v6only
+        table = tables.setdefault((*place, timed), _empty_table(*place))
+        if key in table.ports:
+            raise ValueError(f"two groups of {one.local_address} and {one.remote_address}")
+        _mutable(table.ports)[key] = ports
+        if timed:
+            _mutable(table.remaining_ms)[key] = one.remaining_ms
+        if one.active_ports is not None:
+            before = active.get((one.family, key), frozenset())
+            active[one.family, key] = before.union(one.active_ports.ports)
+    inbound = tuple(map(_load_inbound, saved.inbound))
+    scope = None if saved.scope is None else _load_range(saved.scope.replace("-", " "))
     return Groups(tuple(tables.values()), inbound, scope, saved.interrupted, active)
+
+
+def _load_inbound(one: SavedInbound) -> Inbound:
+    """Return one count of accepted sockets again."""
+    family = Family(one.family)
+    address = _packed(family, one.local_address)
+    if not 0 <= one.local_port <= LAST_PORT or one.sockets < 0:
+        raise ValueError(f"{one.sockets} sockets on port {one.local_port}")
+    state = TcpState[one.state]
+    return Inbound(one.protocol, family, address, one.local_port, state, one.sockets)
+
+
+def _load_range(text: str) -> PortRange:
+    """Return a range from ``first last``."""
+    first, last = map(int, text.split())
+    if not 0 <= first <= last <= LAST_PORT:
+        raise ValueError(f"no range of ports: {text!r}")
+    return PortRange(first, last)
+
+
+def _load_rows(rows: Rows) -> Rows:
+    """Return rows as they are, if their columns go together and can be read."""
+    lengths = {len(getattr(rows, name)) for name in Rows.__struct_fields__}
+    if len(lengths) != 1:
+        raise ValueError(f"columns of {sorted(lengths)} rows")
+    for text in {*rows.local_address, *rows.remote_address}:
+        packed_address(text)
+    return rows
 
 
 def _empty_table(
@@ -217,7 +272,7 @@ def _mutable(
     return ports
 
 
-def group_key(local: str, remote: str, remote_port: int, device: int) -> bytes:
+def _group_key(family: int, local: str, remote: str, remote_port: int, device: int) -> bytes:
     """
     Return the key of a group from text addresses.
 
@@ -227,12 +282,19 @@ def group_key(local: str, remote: str, remote_port: int, device: int) -> bytes:
     try:
         return (
             remote_port.to_bytes(2, "big")
-            + packed_address(local)[1]
-            + packed_address(remote)[1]
+            + _packed(Family(family), local)
+            + _packed(Family(family), remote)
             + device.to_bytes(4, "little")
         )
     except OverflowError as error:
         raise ValueError(str(error)) from None
+
+
+def _packed(family: Family, text: str) -> bytes:
+    """Return an address of *family* as 16 bytes; a v4-mapped one stays as it is."""
+    if family is Family.IPV4:
+        return ipaddress.IPv4Address(text).packed + bytes(12)
+    return ipaddress.IPv6Address(text).packed
 
 
 def _save_owners(owners: Owners) -> SavedOwners:
@@ -262,7 +324,7 @@ def _load_owners(saved: SavedOwners) -> Owners:
             KeyOwners(
                 one.protocol,
                 Family(one.family),
-                group_key(one.local_address, one.remote_address, one.remote_port, 0),
+                _group_key(one.family, one.local_address, one.remote_address, one.remote_port, 0),
                 one.owners,
                 one.unknown_sockets,
             )

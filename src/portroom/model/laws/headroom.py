@@ -138,17 +138,26 @@ class _Search:
         bind0 = wanted.operation is Operation.BIND0
         protocol = wanted.protocol or (Protocol.TCP if bind0 else Protocol.UDP)
         owners = local_owners(protocol, self._groups, self._settings.ephemeral)
-        for key in _remoteless(wanted, protocol) or remoteless_keys(
-            protocol, wanted.operation, owners
-        ):
-            figures, states = overlap_figures(key, owners, self._settings)
-            self._found.append(Measured(key, figures, states))
-            self._total += 1
+        found = [
+            Measured(key, *overlap_figures(key, owners, self._settings))
+            for key in _remoteless(wanted, protocol)
+            or remoteless_keys(protocol, wanted.operation, owners)
+        ]
+        # By more than what is held: a saved Snapshot keeps no order of tables.
+        found.sort(key=_remoteless_order)
+        self._found += found
+        self._total += len(found)
 
     def result(self, gaps: tuple[Gap, ...]) -> Keys:
         """Return all that was found, the tightest first, cut to the limit."""
         found = sorted(self._found, key=lambda one: -one.figures.held_ports)
         return Keys(tuple(found[: self._wanted.limit or None]), self._total, gaps)
+
+
+def _remoteless_order(one: Measured) -> tuple[int, int, Family, bytes]:
+    """Return what keys without a remote are sorted by: held, sockets, address."""
+    sockets = sum(one.states.values())
+    return -one.figures.held_ports, -sockets, one.id.family, one.id.local_address
 
 
 def _packed(remote: Endpoint) -> tuple[Family, bytes, int]:

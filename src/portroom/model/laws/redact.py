@@ -34,8 +34,8 @@ from portroom.model.facts.sockets import (
 
 NO_BOOT = "00000000-0000-0000-0000-000000000000"
 
-PREFIXES = {Family.IPV4: b"\x0a", Family.IPV6: b"\xfd"}
-"""Replacements lie in 10.0.0.0/8 and fd00::/8."""
+LOW, HIGH, IPV6 = b"\x0a", b"\xf0", b"\xfd"
+"""First byte of a replacement: 10.0.0.0/8, 240.0.0.0/8, fd00::/8."""
 
 Place = tuple[Family, bytes]
 Part = TypeVar("Part")
@@ -52,7 +52,9 @@ def redact(snapshot: Snapshot) -> Snapshot:
         groups=_or_gap(snapshot.groups, names.groups),
         rows=_or_gap(snapshot.rows, names.rows),
         owners=_or_gap(snapshot.owners, names.owners),
-        routes=_or_gap(snapshot.routes, names.routes),
+        routes=names.gap(snapshot.routes)
+        if isinstance(snapshot.routes, Gap)
+        else names.routes(snapshot.routes),
         users={names.ids["uid"](uid): f"user-{names.ids['uid'](uid)}" for uid in snapshot.users},
         gaps=tuple(map(names.gap, snapshot.gaps)),
     )
@@ -217,7 +219,7 @@ def _parsed(texts: Iterable[str]) -> Iterable[Place]:
 def _replacements(addresses: set[Place]) -> dict[Place, bytes]:
     """Return a replacement for each address that tells something, in their order."""
     found: dict[Place, bytes] = {}
-    for family, prefix in PREFIXES.items():
+    for family in Family:
         telling = sorted(
             address
             for of, address in addresses
@@ -225,6 +227,13 @@ def _replacements(addresses: set[Place]) -> dict[Place, bytes]:
         )
         for number, address in enumerate(telling, start=1):
             length = 4 if family is Family.IPV4 else 16
-            packed = prefix + number.to_bytes(length - 1, "big")
+            packed = _first_byte(family, address) + number.to_bytes(length - 1, "big")
             found[family, address] = packed.ljust(16, b"\0")
     return found
+
+
+def _first_byte(family: Family, address: bytes) -> bytes:
+    """Return how a replacement begins: it stays below or above 127.0.0.0/8."""
+    if family is Family.IPV6:
+        return IPV6
+    return LOW if address[0] < 127 else HIGH
