@@ -124,16 +124,18 @@ class Collector:
         Raises:
             KernelDataError: The bytes are no chain of sock_diag messages.
         """
-        length = len(datagram)
-        stride = datagram[0] | datagram[1] << 8 if length >= sock_diag.ATTRIBUTES else 0
+        # Columns are cut out of bytes three times as fast as out of a memoryview.
+        data = bytes(datagram)
+        length = len(data)
+        stride = data[0] | data[1] << 8 if length >= sock_diag.ATTRIBUTES else 0
         if stride < sock_diag.ATTRIBUTES:
             raise KernelDataError(f"sock_diag: a datagram of {length} bytes holds no socket.")
         rows = length // stride
-        regular = rows > 1 and rows * stride == length and _same_headers(datagram, stride, rows)
+        regular = rows > 1 and rows * stride == length and _same_headers(data, stride, rows)
         if not regular:
             rows = self._feed_irregular(datagram)
-        elif not self._feed_uniform(datagram, stride, rows):
-            self._feed_mixed(datagram, stride, rows)
+        elif not self._feed_uniform(data, stride, rows):
+            self._feed_mixed(data, stride, rows)
         self.rows += rows
         self._unpacked_rows += rows
         if self._unpacked_rows >= COMPACT_ROWS:
@@ -153,7 +155,7 @@ class Collector:
                 table.ports.pack()
                 table.times.pack()
 
-    def _unpack(self, datagram: memoryview, stride: int, rows: int) -> _Columns:
+    def _unpack(self, datagram: bytes, stride: int, rows: int) -> _Columns:
         """Return the columns of ports, addresses and times of regular rows."""
         columns = self._columns.get((stride, rows))
         if columns is None:
@@ -166,11 +168,11 @@ class Collector:
             return flat[0::3], flat[1::3], flat[2::3]
         return flat[0::2], flat[1::2], repeat(0)
 
-    def _feed_uniform(self, datagram: memoryview, stride: int, rows: int) -> bool:
+    def _feed_uniform(self, datagram: bytes, stride: int, rows: int) -> bool:
         """Sort rows of one family and state with C loops; False if they are not."""
-        head = bytes(datagram[sock_diag.FAMILY : sock_diag.STATE + 1])
-        families = bytes(datagram[sock_diag.FAMILY :: stride])
-        states = bytes(datagram[sock_diag.STATE :: stride])
+        head = datagram[sock_diag.FAMILY : sock_diag.STATE + 1]
+        families = datagram[sock_diag.FAMILY :: stride]
+        states = datagram[sock_diag.STATE :: stride]
         if families.count(head[:1]) != rows or states.count(head[1:]) != rows:
             return False
         flags = _flags(datagram, stride, rows)
@@ -185,14 +187,14 @@ class Collector:
             deque(map(list.append, map(table.times.lists.__getitem__, keys), times), 0)
         return True
 
-    def _feed_mixed(self, datagram: memoryview, stride: int, rows: int) -> None:
+    def _feed_mixed(self, datagram: bytes, stride: int, rows: int) -> None:
         """Sort rows of one length but of several families, states or kinds."""
         flags = _flags(datagram, stride, rows)
         if flags is None:
-            self._feed_irregular(datagram)
+            self._feed_irregular(memoryview(datagram))
             return
-        families = bytes(datagram[sock_diag.FAMILY :: stride])
-        states = bytes(datagram[sock_diag.STATE :: stride])
+        families = datagram[sock_diag.FAMILY :: stride]
+        states = datagram[sock_diag.STATE :: stride]
         ports, keys, times = self._unpack(datagram, stride, rows)
         self._sort(zip(families, states, flags, ports, keys, times, strict=False))
 
@@ -271,15 +273,15 @@ class SplitCollector:
         return tuple(found)
 
 
-def _same_headers(datagram: memoryview, stride: int, rows: int) -> bool:
+def _same_headers(datagram: bytes, stride: int, rows: int) -> bool:
     """Say whether a message of the first one's length and sequence starts each row."""
     return all(
-        bytes(datagram[offset::stride]).count(datagram[offset : offset + 1]) == rows
+        datagram[offset::stride].count(datagram[offset : offset + 1]) == rows
         for offset in (0, 4, 8, 9, 10, 11)
     )
 
 
-def _flags(datagram: memoryview, stride: int, rows: int) -> bytes | None:
+def _flags(datagram: bytes, stride: int, rows: int) -> bytes | None:
     """
     Return the column of SOCKOPT's second byte, zeros where rows have none.
 
@@ -289,10 +291,10 @@ def _flags(datagram: memoryview, stride: int, rows: int) -> bytes | None:
     while start + 4 <= stride:
         length = datagram[start] | datagram[start + 1] << 8
         if datagram[start + 2] == sock_diag.SOCKOPT:
-            numbers = bytes(datagram[start + 2 :: stride])
-            lengths = bytes(datagram[start::stride])
+            numbers = datagram[start + 2 :: stride]
+            lengths = datagram[start::stride]
             same = numbers.count(numbers[:1]) == rows == lengths.count(lengths[:1])
-            return bytes(datagram[start + 5 :: stride])[:rows] if same else None
+            return datagram[start + 5 :: stride][:rows] if same else None
         if length < 4:
             break
         start += length + 3 & ~3

@@ -91,11 +91,18 @@ def _covers(listeners: Listeners) -> Covers:
 
 
 def _steady(before: Counters | None) -> Counters | None:
-    """Return the counters if they are the same now; moving ones prove nothing."""
+    """
+    Return the counters if those of TCP are the same now; moving ones prove nothing.
+
+    Only what this namespace has in its tables is compared: our own netlink sockets
+    change ``used``, and anybody's sockets anywhere change ``alloc``.
+    """
     try:
-        return before if before == read_counters() else None
+        now = read_counters()
     except OSError:
         return None
+    same = before and (before.tcp_inuse, before.tcp6_inuse) == (now.tcp_inuse, now.tcp6_inuse)
+    return before if same else None
 
 
 def _all_hashed(counters: Counters | None) -> bool:

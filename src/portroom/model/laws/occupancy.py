@@ -103,7 +103,7 @@ def connect_figures(own: Own, buckets: Buckets, settings: Settings) -> Figures:
     )
     free = len(buckets.open_ports) - len(held) - doubtful
     ends = settings.ephemeral
-    lost = _lost_port(settings, free, {ends.first, ends.last} & buckets.open_ports - held)
+    lost = _lost_port(settings, free, ({ends.first, ends.last} & buckets.open_ports) - held)
     held_ports = buckets.blocked_ports + len(held)
     return Figures(buckets.eligible_ports, held_ports, doubtful + lost, free - lost, lost)
 
