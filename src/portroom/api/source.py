@@ -84,6 +84,9 @@ def open_sources(
 
     if all_netns:
         survey = namespaces.survey()
+        if not survey.namespaces:
+            # Without procfs there is not even the own one: reading says so.
+            return (Live(),)
         first, *others = survey.namespaces
         return (Live(first, survey.gaps), *map(Live, others))
     return (Live(namespaces.find(netns or "")),)

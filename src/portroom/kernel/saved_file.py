@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from portroom.errors import InvalidRequestError
+from portroom.errors import InvalidRequestError, NotPermittedError
 from portroom.model.facts.codec import decode
 from portroom.model.facts.snapshot import Snapshot
 
@@ -20,11 +20,16 @@ def read_snapshot(path: str) -> Snapshot:
     Return the Snapshot saved in *path*.
 
     Raises:
-        InvalidRequestError: There is no such plain file, or it may not be read.
+        InvalidRequestError: There is no such plain file.
+        NotPermittedError: It may not be read.
         KernelDataError: It is no whole Snapshot.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except PermissionError as error:
+        raise NotPermittedError(
+            f"--snapshot {path!r}: {error.strerror}.", "Its owner alone may read a Snapshot."
+        ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InvalidRequestError(f"--snapshot {path!r}: {reason}.") from None

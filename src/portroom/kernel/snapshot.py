@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
+from portroom.errors import NotSupportedError
 from portroom.kernel import namespaces
 from portroom.kernel.counters import read_counters
 from portroom.kernel.features import Trial
@@ -90,12 +91,7 @@ def take(wanted: Wanted, netns: NetnsId | None = None, proc: str = PROC) -> Snap
     Raises:
         PortroomError: The settings cannot be read, so nothing can be said.
     """
-    header = Snapshot(
-        host=os.uname().nodename,
-        boot_id=read_text(f"{proc}/sys/kernel/random/boot_id").strip(),
-        taken_at=datetime.datetime.now(datetime.UTC),
-        netns=namespaces.identify(netns, proc),
-    )
+    header = _header(netns, proc)
     settings = read_settings(proc)
     counters = _or_gap("sockstat", lambda: read_counters(proc), "sessions")
     snapshot = msgspec.structs.replace(header, settings=settings, counters=counters)
@@ -105,6 +101,27 @@ def take(wanted: Wanted, netns: NetnsId | None = None, proc: str = PROC) -> Snap
         routes = _read_routes(wanted.routes)
         snapshot = msgspec.structs.replace(snapshot, routes=routes)
     return snapshot
+
+
+def _header(netns: NetnsId | None, proc: str) -> Snapshot:
+    """
+    Return a Snapshot that says where and when, and nothing else yet.
+
+    Raises:
+        NotSupportedError: There is no proc file system.
+    """
+    try:
+        return Snapshot(
+            host=os.uname().nodename,
+            boot_id=read_text(f"{proc}/sys/kernel/random/boot_id").strip(),
+            taken_at=datetime.datetime.now(datetime.UTC),
+            netns=namespaces.identify(netns, proc),
+        )
+    except OSError as error:
+        raise NotSupportedError(
+            f"{error.filename} could not be read: {error.strerror!r}.",
+            "Mount the proc file system.",
+        ) from None
 
 
 def _with_groups(snapshot: Snapshot, settings: Settings, wanted: Wanted, proc: str) -> Snapshot:

@@ -70,14 +70,15 @@ def decode(content: bytes, where: str) -> Snapshot:
     """
     line, newline, parts = content.partition(b"\n")
     header = _header(line, bool(newline), where)
-    if len(parts) < header.compressed_bytes:
+    if len(parts) != header.compressed_bytes:
+        wrong = "cut short" if len(parts) < header.compressed_bytes else "damaged"
         raise KernelDataError(
-            f"{where}: cut short: expected {header.compressed_bytes} bytes after the "
+            f"{where}: {wrong}: expected {header.compressed_bytes} bytes after the "
             f"first line, got {len(parts)}.",
             "Take or copy the Snapshot again.",
         )
     try:
-        raw = _inflate(parts[: header.compressed_bytes])
+        raw = _inflate(parts)
         document = msgspec.msgpack.decode(raw, type=Document, dec_hook=_unpacked)
         return from_document(document)
     except (zlib.error, msgspec.MsgspecError, ValueError, TypeError, KeyError) as error:
