@@ -36,6 +36,9 @@ SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
 
 DEADLINE_S = 120.0
 
+TABLE_ENTRIES = 4096
+"""Buckets of the private socket table; tcp_max_tw_buckets becomes half of it."""
+
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -91,10 +94,12 @@ def in_child(job: Callable[[], Any], *, deadline_s: float = DEADLINE_S) -> Any:
     try:
         reply = _read_all(reading, time.monotonic() + deadline_s)
     finally:
-        os.close(reading)
-        with contextlib.suppress(ProcessLookupError):
+        # A child that is alive still missed its deadline, or left children.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+        os.close(reading)
     if not reply:
         raise NamespaceError(f"the child gave no result within {deadline_s} s")
     return _unpack(reply)
@@ -104,7 +109,9 @@ def enter_new_namespace() -> None:
     """
     Move this process into a new network namespace, with lo up.
 
-    Without root the namespace comes with a user namespace that owns it.
+    Without root the namespace comes with a user namespace that owns it. Where
+    the kernel can, the namespace has a small socket table of its own: walking
+    the shared one takes as long as the whole system has sockets.
 
     Raises:
         OSError: The kernel refuses.
@@ -115,6 +122,9 @@ def enter_new_namespace() -> None:
         _write("/proc/self/setgroups", "deny")
         _write("/proc/self/uid_map", f"0 {user} 1")
         _write("/proc/self/gid_map", f"0 {group} 1")
+    with contextlib.suppress(OSError):
+        write_settings(tcp_child_ehash_entries=TABLE_ENTRIES)
+        unshare(CLONE_NEWNET)
     set_up("lo")
 
 
@@ -233,18 +243,24 @@ def black_hole() -> str:
 
 def _run_and_exit(job: Callable[[], Any], writing: int) -> NoReturn:
     """Run *job* in the child, send its result up the pipe, and end."""
-    os.setpgid(0, 0)  # so that one signal ends the child's own children too
-    warnings.simplefilter("ignore", ResourceWarning)  # sockets end with the child
     try:
-        reply = _pack(("returned", job(), ""))
+        os.setpgid(0, 0)  # so that one signal ends the child's own children too
+        warnings.simplefilter("ignore", ResourceWarning)  # sockets end with the child
+        view = memoryview(_reply(job))
+        while view:
+            view = view[os.write(writing, view) :]
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(0)  # whatever happens, the child never returns to the test
+
+
+def _reply(job: Callable[[], Any]) -> bytes:
+    """Run *job* and return its result or error, packed."""
+    try:
+        return _pack(("returned", job(), ""))
     except BaseException as error:  # noqa: BLE001 - the parent raises it again
-        reply = _pack(("raised", error, traceback.format_exc()))
-    view = memoryview(reply)
-    while view:
-        view = view[os.write(writing, view) :]
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+        return _pack(("raised", error, traceback.format_exc()))
 
 
 def _pack(reply: tuple[str, Any, str]) -> bytes:

@@ -72,12 +72,20 @@ class History:
         Play *steps* and return what the kernel did against a prediction, or "".
         """
         for number, step in enumerate(steps, 1):
-            with contextlib.suppress(OSError):
-                getattr(self, str(step[0]))(*step[1:])
+            self._play_one(step)
             if number % compare_every == 0 and (found := self.compare(number)):
                 done = "\n".join(map(str, steps[:number]))
                 return f"after the steps\n{done}\n{found}"
         return ""
+
+    def _play_one(self, step: Step) -> None:
+        """Play one step; that the kernel may refuse it is part of the history."""
+        try:
+            getattr(self, str(step[0]))(*step[1:])
+        except TimeoutError as error:
+            raise AssertionError(f"{step} waited in vain") from error
+        except OSError:
+            pass
 
     # Steps.
 
@@ -142,11 +150,14 @@ class History:
             self._outside_port += 1
             source = "::1" if ":" in remote[0] else "127.0.0.8"
             client = connected(remote, bind=(source, self._outside_port))
-        if accept:
-            (child,) = accept_all(server, 1)
-            self.held.append(Held(child, client))
-        else:
+        if not accept:
             self.held.append(Held(client))
+            return
+        place = client.getsockname()
+        # Connections that nobody accepted so far come first.
+        while (child := accept_all(server, 1)[0]).getpeername() != place:
+            self.held.append(Held(child))
+        self.held.append(Held(child, client))
 
     def close(self, number: int) -> None:
         """Close one socket, its peer staying open."""
