@@ -191,7 +191,7 @@ def _summaries(answers: Sequence[Sessions], style: Style, *, named: bool) -> lis
             name = paint(printable(answer.netns.name), "bold", style)
             lines += [""] * bool(lines) + [name]
         if answer.summary:
-            lines += in_numbers.as_lines(answer.summary, style)
+            lines += in_numbers.as_lines(answer.summary, style, gaps=answer.gaps)
     return lines
 
 
