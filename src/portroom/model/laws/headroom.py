@@ -142,6 +142,7 @@ class _Search:
             Measured(key, *overlap_figures(key, owners, self._settings))
             for key in _remoteless(wanted, protocol)
             or remoteless_keys(protocol, wanted.operation, owners)
+            or _wildcard(wanted, protocol)
         ]
         # By more than what is held: a saved Snapshot keeps no order of tables.
         found.sort(key=_remoteless_order)
@@ -206,6 +207,13 @@ def _remoteless(wanted: KeysWanted, protocol: Protocol) -> list[KeyId]:
         return [KeyId(protocol, wanted.operation, family, address)]
     families = dict.fromkeys(packed_address(remote.address)[0] for remote in wanted.remotes)
     return [KeyId(protocol, wanted.operation, family, bytes(16)) for family in families]
+
+
+def _wildcard(wanted: KeysWanted, protocol: Protocol) -> list[KeyId]:
+    """Return the key of any address, for a question that is about nothing else."""
+    if wanted.operation is Operation.CONNECT and wanted.protocol is None:
+        return []
+    return [KeyId(protocol, wanted.operation, Family.IPV4, bytes(16))]
 
 
 class Doubt(msgspec.Struct, frozen=True):
