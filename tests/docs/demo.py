@@ -48,6 +48,9 @@ IP_LOCAL_PORT_RANGE = 51
 WHOLE_RANGE = struct.pack("=I", 32768 | 60999 << 16)
 CLONE_NEWNET = 0x40000000
 
+FIN_WAITS = frozenset({"04", "05"})
+"""As /proc/net/tcp spells them."""
+
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 UNSHARE = (
@@ -174,6 +177,7 @@ def web() -> None:
     program("chrome", connect, (HERE, 443), 40, "database")()
     leave_time_wait(PAYMENTS, 900)
     leave_time_wait(DATABASE, 22_900)
+    wait_until_all_ended()
 
 
 def containers() -> None:
@@ -342,6 +346,21 @@ def settle(deadline_s: float = 1.0) -> None:
     while before < time_waits() and time.monotonic() < end:
         before = time_waits()
         pause.wait(0.01)
+
+
+def wait_until_all_ended(deadline_s: float = 10.0) -> None:
+    """Return once no connection waits in FIN_WAIT1 or FIN_WAIT2 for its other side."""
+    end = time.monotonic() + deadline_s
+    pause = threading.Event()
+    while ending := sum(row.split()[3] in FIN_WAITS for row in open_sockets()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"{ending} connections do not end")
+        pause.wait(0.05)
+
+
+def open_sockets() -> list[str]:
+    """Return the rows of the kernel's table of TCP sockets, IPv4."""
+    return Path("/proc/self/net/tcp").read_text().splitlines()[1:]
 
 
 def time_waits() -> int:

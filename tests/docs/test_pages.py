@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
@@ -11,13 +12,16 @@ import click
 import msgspec
 import pytest
 
+from portroom.api import look
 from portroom.cli.commands import COMMANDS, portroom
 from portroom.cli.options import EXIT_STATUSES
+from portroom.kernel.snapshot import WITNESSES_UP_TO
 from portroom.model.facts.document import Document
 from portroom.model.facts.settings import SETTINGS
 from portroom.model.facts.sockets import TcpState
 from tests.docs import blocks, pages
 
+SOURCES = pages.ROOT / "src/portroom"
 REFERENCE = pages.ROOT / "docs/reference"
 
 TERMS = """
@@ -121,6 +125,40 @@ def test_every_class_of_error_is_in_the_table():
     missing = [one.__name__ for one in blocks.error_classes() if one.__name__ not in text]
 
     assert [] == missing
+
+
+def test_every_source_of_a_gap_is_explained():
+    """What an answer may say that it did not see is in the table of gaps."""
+    text = (REFERENCE / "errors.md").read_text().partition("## Gaps are no errors")[2]
+    sources = {source for path in SOURCES.rglob("*.py") for source in gap_sources(path)}
+
+    assert {"sock_diag", "owners", "route", "probe"} < sources
+    assert set() == {source for source in sources if f"`{source}`" not in text}
+
+
+def gap_sources(path: Path) -> Iterator[str]:
+    """Yield the first argument of each call that makes a Gap, where it is written there."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        match node:
+            case ast.Call(func=ast.Name(id="Gap" | "not_looked_at" | "_or_gap"), args=[first, *_]):
+                if isinstance(first, ast.Constant):
+                    yield str(first.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("commands/headroom.md", look.OWNERS_UP_TO),
+        ("commands/status.md", look.STATUS_OWNERS_UP_TO),
+        ("commands/snapshot.md", look.SAVED_OWNERS_UP_TO),
+        ("../decisions/0007-owners-unasked-only-while-cheap.md", look.OWNERS_UP_TO),
+        ("../decisions/0007-owners-unasked-only-while-cheap.md", look.STATUS_OWNERS_UP_TO),
+        ("../explanation/where-local-ports-go.md", WITNESSES_UP_TO),
+    ],
+)
+def test_a_threshold_is_told_as_it_is(name, number):
+    """A limit from which portroom does less is the same in the code and on the page."""
+    assert f"{number:,}" in (REFERENCE / name).read_text()
 
 
 def structs() -> Iterator[type[msgspec.Struct]]:
