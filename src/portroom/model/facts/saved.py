@@ -210,6 +210,8 @@ def _load_groups(saved: SavedGroups) -> Groups:
             one.family, one.local_address, one.remote_address, one.remote_port, one.device
         )
         ports = one.ports.ports
+        if not ports:
+            raise ValueError("a group without ports")
         if one.remaining_ms and len(one.remaining_ms) != len(ports):
             raise ValueError(f"{len(one.remaining_ms)} times for {len(ports)} ports")
         timed = bool(one.remaining_ms)
