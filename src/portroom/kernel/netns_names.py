@@ -62,7 +62,7 @@ def survey(proc: str = PROC, run: str = RUN) -> Survey:
         pid = held.pids.get(inode)
         identity = _describe(inode, pid, host, mounted.get(inode), proc)
         found.append(NetnsRef(identity, _path(inode, pid, mounted, proc)))
-    found.sort(key=lambda ref: (ref.id.kind != "host", ref.id.name))
+    found.sort(key=lambda ref: (ref.id.kind != "host", ref.id.name, ref.id.pid or 0))
     return Survey(tuple(_distinct(found)), _gaps(held.unreadable, proc))
 
 

@@ -156,22 +156,23 @@ def wanted_sockets(folder: int, wanted: set[int]) -> set[int]:
         OSError: The descriptors may not be read, or the process ended.
     """
     descriptors = open_folder("fd", folder)
-    found = set()
+    found: list[int] = []
     # This loop is the time of the whole walk: names are local on purpose.
-    readlink, prefix, length = os.readlink, SOCKET_LINK, len(SOCKET_LINK)
+    readlink, prefix, length, add = os.readlink, SOCKET_LINK, len(SOCKET_LINK), found.append
     try:
         for name in os.listdir(descriptors):
             try:
                 link = readlink(name, dir_fd=descriptors)
+            except PermissionError:
+                # Whoever has the same uid may list, but not look.
+                raise
             except OSError:
                 continue
             if link[:length] == prefix:
-                inode = int(link[length:-1])
-                if inode in wanted:
-                    found.add(inode)
+                add(int(link[length:-1]))
     finally:
         os.close(descriptors)
-    return found
+    return wanted.intersection(found)
 
 
 def _read_owner(pid: int, folder: int) -> Owner:

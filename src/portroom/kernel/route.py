@@ -7,6 +7,8 @@ inet6_rtm_getroute; include/uapi/linux/rtnetlink.h.
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 
 from portroom.errors import InvalidRequestError, KernelDataError
@@ -47,7 +49,8 @@ def read_route(remote_address: str, from_address: str | None = None) -> Route:
     Raises:
         InvalidRequestError: An address is none, or the two are of different
             families, or there is no device of the zone's name.
-        OSError: The kernel has no route, with its errno (ENETUNREACH, …).
+        OSError: The kernel has no route, or no address to go from, with the
+            errno that connect() gives (ENETUNREACH, EADDRNOTAVAIL, …).
         KernelDataError: The reply cannot be read.
     """
     family, remote = _packed(remote_address)
@@ -92,19 +95,21 @@ def parse_route(reply: bytes, family: Family, remote: bytes, local: bytes | None
         local: Address that was asked to go from; the kernel does not repeat it.
 
     Raises:
-        KernelDataError: It is no route, or one without a local address.
+        OSError: EADDRNOTAVAIL: the device has no address to go from.
+        KernelDataError: It is no route.
     """
     found = attributes(reply, ATTRIBUTES)
-    source = local or found.get(RTA_PREFSRC, b"").ljust(16, b"\0")
     device = found.get(RTA_OIF, b"")
-    is_route = int.from_bytes(reply[4:6], "little") == RTM_NEWROUTE
-    if not is_route or not any(source) or len(device) != 4:
-        text = address_text(family, remote)
-        raise KernelDataError(
-            f"Route to {text}: expected a local address and a device, got {reply[:128].hex()}."
-        )
+    text = address_text(family, remote)
+    if int.from_bytes(reply[4:6], "little") != RTM_NEWROUTE or len(device) != 4:
+        raise KernelDataError(f"Route to {text}: expected a route, got {reply[:128].hex()}.")
+    source = local or found.get(RTA_PREFSRC, b"").ljust(16, b"\0")
+    if is_wildcard(source):
+        # What connect() answers. Source: ipv6_dev_get_saddr.
+        number = errno.EADDRNOTAVAIL
+        raise OSError(number, os.strerror(number), f"route to {text}")
     (index,) = struct.unpack("=I", device)
-    return Route(address_text(family, remote), address_text(family, source), index)
+    return Route(text, address_text(family, source), index)
 
 
 def _packed(text: str) -> tuple[Family, bytes]:
