@@ -23,7 +23,7 @@ net/ipv4/inet_connection_sock.c; kernel cases c05-c17, c22, c23, c43, c44.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -131,12 +131,29 @@ def _proven(groups: Groups) -> defaultdict[Place, set[int]]:
             if table.kind is Kind.NO_PORT:
                 proven[family, key[2:18]].update(ports)
             elif table.state is TcpState.SYN_SENT or listeners.serve(family, key):
-                witnesses[family, key[2:18]].update(ports)
+                witnesses[family, key[2:18]].update(_seen_once(table, key, groups))
             elif active := groups.active.get((int(family), key)):
                 witnesses[family, key[2:18]].update(active)
     for place, count in witnesses.items():
         proven[place].update(port for port, sockets in count.items() if sockets > 1)
     return proven
+
+
+def _seen_once(table: GroupTable, key: bytes, groups: Groups) -> Iterable[int]:
+    """
+    Return the ports of a group, of TIME_WAIT those that no other table has.
+
+    A socket that ended between two dumps is in both, and is one witness.
+    """
+    ports = table.ports[key]
+    if table.state is not TcpState.TIME_WAIT:
+        return ports
+    others = (
+        other.ports.get(key, ())
+        for other in connected(groups)
+        if other is not table and other.family is table.family
+    )
+    return set(ports).difference(*others)
 
 
 def _tells_by_itself(table: GroupTable) -> bool:

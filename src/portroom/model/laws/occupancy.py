@@ -99,7 +99,8 @@ def connect_figures(own: Own, buckets: Buckets, settings: Settings) -> Figures:
     doubtful += sum(
         not surely and port not in buckets.doubtful
         for port, surely in own.reusable.items()
-        if port in buckets.open_ports
+        # A socket that ended between two dumps is in both, and held.
+        if port in buckets.open_ports and port not in held
     )
     free = len(buckets.open_ports) - len(held) - doubtful
     ends = settings.ephemeral
