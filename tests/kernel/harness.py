@@ -232,7 +232,12 @@ class Neighbour:
 def black_hole() -> str:
     """
     Return an address of a neighbour that never answers; SYNs to it get lost.
+
+    The device is called ``near``; IPv6 is off there, so that nothing is sent
+    but what the test sends.
     """
+    with contextlib.suppress(FileNotFoundError):
+        _write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")
     _ip("link add near type veth peer name far")
     _ip("address add 10.9.0.1/24 dev near")
     set_up("near")

@@ -16,36 +16,46 @@ Span = tuple[int, int]
 """Free ports: at least, at most."""
 
 
-def predict(
+def question(
     remote: Address | None,
     *,
     from_address: str | None = None,
     protocol: str = "tcp",
     operation: str = "connect",
     probe: bool = False,
-) -> Key:
+    probe_last: bool = False,
+) -> tuple[Key, ...]:
     """
-    Return the product's answer for one key of the present namespace.
+    Return the product's keys for one question about the present namespace.
 
     Args:
         remote: Where a connect would go; None for bind0.
-        from_address: The local address; None for the one of the route, even
-            where connections come from other addresses too.
+        from_address: The local address; None for that of the route.
         protocol: ``tcp`` or ``udp``.
         operation: ``connect`` or ``bind0``.
-        probe: Let the product settle doubt with the kernel's own search, the
-            last free port included.
+        probe: Let the product settle doubt with the kernel's own search.
+        probe_last: The last free port included.
     """
-    question = HeadroomQuestion(
+    asked = HeadroomQuestion(
         address=str(Endpoint(*remote)) if remote else None,
         from_address=from_address,
         protocol=Protocol(protocol),
         operation=Operation(operation),
         probe=probe,
-        probe_last=probe,
+        probe_last=probe_last,
         owners=False,
     )
-    keys = look.headroom(question, look.Live()).keys
+    return look.headroom(asked, look.Live()).keys
+
+
+def predict(remote: Address | None, *, probe: bool = False, **asked: str | None) -> Key:
+    """
+    Return the product's answer for one key, as ``question`` with --probe-last.
+
+    The local address is that of the route unless given, even where
+    connections come from other addresses too.
+    """
+    keys = question(remote, probe=probe, probe_last=probe, **asked)
     if len(keys) > 1 and remote:
         local = read_route(remote[0]).local_address
         keys = tuple(key for key in keys if key.local_address == local)

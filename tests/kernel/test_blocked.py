@@ -139,9 +139,7 @@ def test_c12_udp_does_not_matter_to_tcp(ten_ports):
 
 def test_c13_reserved_ports_are_never_chosen(ten_ports):
     """The kernel does not choose reserved ports."""
-    trials = ten_ports(
-        lambda: [try_connect(FIRST)], ip_local_reserved_ports="40000-40004"
-    )
+    trials = ten_ports(lambda: [try_connect(FIRST)], ip_local_reserved_ports="40000-40004")
 
     assert [(5, FULL)] == outcomes(trials)
     assert [] == surprises(trials)

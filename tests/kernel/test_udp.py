@@ -134,9 +134,7 @@ def test_u9_tcp_does_not_matter_to_udp(ten_ports):
 
 def test_u10_reserved_ports_are_never_chosen(ten_ports):
     """The kernel does not choose reserved ports for UDP either."""
-    trials = ten_ports(
-        lambda: [try_udp_connect(DNS)], ip_local_reserved_ports="40000-40004"
-    )
+    trials = ten_ports(lambda: [try_udp_connect(DNS)], ip_local_reserved_ports="40000-40004")
 
     assert [(5, AGAIN)] == outcomes(trials)
     assert [] == surprises(trials)
