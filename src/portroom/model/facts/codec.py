@@ -91,7 +91,7 @@ def _header(line: bytes, ended: bool, where: str) -> Header:
     """Return the first line, if this is a file of ours that can be read."""
     try:
         header = msgspec.json.decode(line[:HEADER_BYTES] if ended else b"", type=Header)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         raise KernelDataError(
             f"{where}: no Snapshot of portroom: it begins with {line[:20]!r}.",
             "`portroom snapshot --out FILE` makes one.",
@@ -107,10 +107,10 @@ def _header(line: bytes, ended: bool, where: str) -> Header:
     return header
 
 
-def _inflate(parts: bytes) -> bytes:
-    """Return the parts uncompressed, never more than DOCUMENT_BYTES."""
+def _inflate(parts: bytes, limit: int = DOCUMENT_BYTES) -> bytes:
+    """Return the parts uncompressed, never more than *limit* bytes."""
     inflater = zlib.decompressobj()
-    raw = inflater.decompress(parts, DOCUMENT_BYTES)
+    raw = inflater.decompress(parts, limit)
     if not inflater.eof:
         raise ValueError("the compressed parts do not end where they should")
     return raw
