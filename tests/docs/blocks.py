@@ -19,14 +19,14 @@ from msgspec.inspect import type_info
 
 from portroom import errors
 from portroom.cli.commands import COMMANDS, portroom
-from portroom.model.facts import codec, document
+from portroom.model.facts import document
 from portroom.model.facts.settings import SETTINGS
 from portroom.render.document import Namespaces
-from portroom.render.schema import ANSWERS, DIALECT
+from portroom.render.schema import ANSWERS, SNAPSHOT, as_json_schema
 from tests.docs.pages import ROOT
 
 MEANINGS = ROOT / "docs/reference/fields.toml"
-SCHEMA = "docs/reference/snapshot.schema.json"
+SCHEMA = "src/portroom/render/schemas/snapshot.json"
 
 UNITS = {
     "_ports": "ports",
@@ -127,9 +127,7 @@ def saved() -> str:
 
 def snapshot_schema() -> str:
     """Return the JSON Schema of ``portroom snapshot -o json``."""
-    dialect = {"$schema": DIALECT, "title": "portroom snapshot -o json"}
-    encoded = msgspec.json.encode(dialect | codec.schema())
-    return msgspec.json.format(encoded, indent=2).decode() + "\n"
+    return as_json_schema(SNAPSHOT)
 
 
 def in_answers() -> list[type[msgspec.Struct]]:

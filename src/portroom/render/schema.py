@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from portroom.model.facts import codec
 from portroom.model.facts.answers import (
     SCHEMA_VERSION,
     Answer,
@@ -28,6 +29,12 @@ ANSWERS: dict[str, type[Answer]] = {
 }
 """The answer of each command, by the command's name."""
 
+SNAPSHOT = "snapshot"
+"""The command whose JSON is no answer but the Snapshot itself."""
+
+COMMANDS = (*ANSWERS, SNAPSHOT)
+"""The commands whose JSON has a schema."""
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 INSTANT = {"type": "string", "format": "date-time"}
@@ -41,6 +48,8 @@ def as_json_schema(command: str) -> str:
 
     Both forms are in it: one answer, and with ``--all-netns`` one a namespace.
     """
+    if command == SNAPSHOT:
+        return _snapshot()
     answer = ANSWERS[command]
     name = answer.__name__
     _, found = msgspec.json.schema_components([answer], ref_template="#/$defs/{name}")
@@ -53,6 +62,13 @@ def as_json_schema(command: str) -> str:
         "$defs": shapes,
     }
     encoded = msgspec.json.encode(document)
+    return msgspec.json.format(encoded, indent=2).decode() + "\n"
+
+
+def _snapshot() -> str:
+    """Return the JSON Schema of ``portroom snapshot -o json``."""
+    beginning = {"$schema": DIALECT, "title": "portroom snapshot -o json"}
+    encoded = msgspec.json.encode(beginning | codec.schema())
     return msgspec.json.format(encoded, indent=2).decode() + "\n"
 
 

@@ -13,7 +13,7 @@ from tests.unit.render import examples
 SHIPPED = Path(portroom.render.__file__).parent / "schemas"
 
 
-@pytest.mark.parametrize("command", schema.ANSWERS)
+@pytest.mark.parametrize("command", schema.COMMANDS)
 def test_the_shipped_schema_is_current(command):
     """The file is what the answer type says now; its module tells how to renew it."""
     expected = schema.as_json_schema(command)
@@ -27,7 +27,7 @@ def test_no_other_schema_is_shipped():
     """Each file belongs to a command."""
     actual = {path.stem for path in SHIPPED.iterdir()}
 
-    assert set(schema.ANSWERS) == actual
+    assert set(schema.COMMANDS) == actual
 
 
 @pytest.mark.parametrize(
