@@ -119,13 +119,18 @@ def enter_new_namespace() -> None:
     user, group = os.geteuid(), os.getegid()
     unshare(CLONE_NEWNET if user == 0 else CLONE_NEWUSER | CLONE_NEWNET)
     if user != 0:
-        _write("/proc/self/setgroups", "deny")
-        _write("/proc/self/uid_map", f"0 {user} 1")
-        _write("/proc/self/gid_map", f"0 {group} 1")
+        own_user_namespace(user, group)
     with contextlib.suppress(OSError):
         write_settings(tcp_child_ehash_entries=TABLE_ENTRIES)
         unshare(CLONE_NEWNET)
     set_up("lo")
+
+
+def own_user_namespace(user: int, group: int) -> None:
+    """Be root in the user namespace just made, *user* and *group* outside of it."""
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"0 {user} 1")
+    _write("/proc/self/gid_map", f"0 {group} 1")
 
 
 def refusal() -> str:
@@ -291,7 +296,9 @@ def _unpack(reply: bytes) -> Any:
 def _read_all(reading: int, end: float) -> bytes:
     """Read a pipe until it closes; return b"" if it does not before *end*."""
     chunks = []
-    while select.select([reading], [], [], max(0.0, end - time.monotonic()))[0]:
+    poll = select.poll()  # unlike select() it takes any file descriptor
+    poll.register(reading)
+    while poll.poll(max(0.0, end - time.monotonic()) * 1000):
         chunk = os.read(reading, 1 << 16)
         if not chunk:
             return b"".join(chunks)

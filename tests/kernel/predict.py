@@ -10,7 +10,7 @@ from portroom.kernel.route import read_route
 from portroom.model.facts.answers import Key
 from portroom.model.facts.questions import HeadroomQuestion
 from portroom.model.facts.sockets import Endpoint, Operation, Protocol
-from tests.kernel.sockets import Address, Filled, connected, family_of, take, tcp, udp
+from tests.kernel.sockets import Address, Filled, connected, take, tcp, udp
 
 Span = tuple[int, int]
 """Free ports: at least, at most."""

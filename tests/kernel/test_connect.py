@@ -5,7 +5,6 @@ Cases c01-c04, c25, c33-c35, c46-c48, c52, c56, c59, c61, c62.
 
 from __future__ import annotations
 
-import socket
 from collections import Counter
 
 from tests.kernel.harness import LIBC, black_hole, in_namespace, wait_until, write_settings

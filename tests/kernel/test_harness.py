@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from tests.kernel.harness import NamespaceError, Neighbour, in_namespace, read_setting
 from tests.kernel.sockets import accept_all, fill, listener, make_time_wait, time_waits
 

@@ -125,9 +125,7 @@ def test_the_probe_needs_fast_open(ten_ports):
     assert plain[0] <= 9 <= plain[1]
 
 
-@pytest.mark.parametrize(
-    "asked", [{"protocol": "udp"}, {"operation": "bind0", "remote": None}]
-)
+@pytest.mark.parametrize("asked", [{"protocol": "udp"}, {"operation": "bind0", "remote": None}])
 def test_only_tcp_connect_can_be_probed(ten_ports, asked):
     """For UDP and bind0 the probe is refused."""
     options = {"remote": FIRST, **asked}

@@ -1,14 +1,22 @@
 """Ranges of odd size, and IP_LOCAL_PORT_RANGE on the socket.
 
-Cases c26-c28, c41, c42, c60.
+Cases c26-c28, c41, c42, c60, u13. What a socket with the option gets is not
+predicted: an answer is for a socket without options. What it leaves to others is.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from tests.kernel.predict import in_doubt, outcomes, surprises, try_bind0, try_connect
-from tests.kernel.sockets import fill, tcp
+from tests.kernel.predict import (
+    in_doubt,
+    outcomes,
+    surprises,
+    try_bind0,
+    try_connect,
+    try_udp_connect,
+)
+from tests.kernel.sockets import connected, fill, take, tcp, udp
 
 FULL = "EADDRNOTAVAIL"
 IN_USE = "EADDRINUSE"
@@ -51,3 +59,65 @@ def test_a_range_of_odd_size_gives_all_or_all_but_one(ten_ports, ports):
     assert (ports - 1, ports) == trials[0].predicted == trials[2].predicted
     assert [] == surprises(trials)
     assert max(in_doubt(trials)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("window", "ports"),
+    [
+        ((40002, 40005), {40002, 40003, 40004, 40005}),
+        ((50000, 50005), set(range(40000, 40010))),
+        ((39990, 40003), {40000, 40001, 40002, 40003}),
+        ((40008, 50000), {40008, 40009}),
+        ((40002, 40004), {40002, 40003, 40004}),
+    ],
+)
+def test_c26_c27_c28_a_socket_may_narrow_its_own_range(ten_ports, window, ports):
+    """
+    IP_LOCAL_PORT_RANGE counts bound by bound, each only inside the range.
+
+    Its odd-sized windows lose no port. Other sockets get what it leaves.
+    """
+
+    def job():
+        narrowed = fill(FIRST, range_option=window)
+        return narrowed, [try_connect(FIRST), try_connect(SECOND)]
+
+    narrowed, trials = ten_ports(job)
+
+    assert (len(ports), FULL) == narrowed.outcome
+    assert ports == set(narrowed.ports)
+    assert [(10 - len(ports), FULL), (10, FULL)] == outcomes(trials)
+    assert [] == surprises(trials)
+
+
+def test_c60_a_window_does_not_share_a_bound_port(ten_ports):
+    """A port bound on another address is out for a window of that port too."""
+
+    def job():
+        bound = tcp(("127.0.0.9", 40003))
+        narrowed = fill(FIRST, range_option=(40003, 40003))
+        while_bound = try_connect(FIRST)
+        bound.close()
+        return narrowed, [while_bound], fill(SECOND, range_option=(40003, 40003))
+
+    narrowed, trials, afterwards = ten_ports(job)
+
+    assert (0, FULL) == narrowed.outcome
+    assert [(9, FULL)] == outcomes(trials)
+    assert [] == surprises(trials)
+    assert (1, FULL) == afterwards.outcome
+
+
+def test_u13_a_udp_socket_may_narrow_its_own_range(ten_ports):
+    """The option holds for UDP as well."""
+
+    def job():
+        remote = ("127.0.0.1", 53)
+        narrowed = take(lambda: connected(remote, make=udp, range_option=(40002, 40004)))
+        return narrowed, [try_udp_connect(remote)]
+
+    narrowed, trials = ten_ports(job)
+
+    assert (3, "EAGAIN") == narrowed.outcome
+    assert [(7, "EAGAIN")] == outcomes(trials)
+    assert [] == surprises(trials)
