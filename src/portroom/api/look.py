@@ -20,6 +20,7 @@ from portroom.model.facts.snapshot import (
 )
 from portroom.model.facts.sockets import Endpoint, Operation, Protocol
 from portroom.model.laws.headroom import (
+    SPARE_PORTS,
     Doubt,
     Keys,
     KeysWanted,
@@ -44,9 +45,6 @@ STATUS_OWNERS_UP_TO = 200_000
 
 SAVED_OWNERS_UP_TO = 50_000
 """Sockets whose owners a saved Snapshot keeps for every key."""
-
-SPARE_PORTS = 2
-"""Ports surely free below which the probe, which holds one, is refused."""
 
 UNREADABLE = (
     "processes of other users could not be read: that needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from portroom.model.facts.answers import Headroom, Key, Status
 from portroom.model.facts.snapshot import Gap, NetnsId
+from portroom.model.laws.headroom import SPARE_PORTS
 from portroom.render import gaps, owners
 from portroom.render.document import as_json, as_json_lines
 from portroom.render.flow import wrap
@@ -162,7 +163,9 @@ def doubt(key: Key, netns: NetnsId | None = None) -> str:
     pronoun = "it" if key.doubtful_ports == 1 else "they"
     text = f"the kernel does not tell of {ports} whether {pronoun} can be chosen."
     if key.remote_address is not None and key.doubtful_ports > 1:
-        text += f" Settle it with: portroom headroom {destination(key)} --probe{option(netns)}"
+        last = " --probe-last" if key.free_ports < SPARE_PORTS else ""
+        words = f"portroom headroom {destination(key)} --probe{last}{option(netns)}"
+        text += f" Settle it with: {words}"
     return text
 
 

@@ -24,7 +24,6 @@ from portroom.model.facts.sockets import (
 )
 from portroom.model.laws.buckets import buckets
 from portroom.model.laws.occupancy import (
-    Figures,
     KeyId,
     doubtful_ports,
     local_owners,
@@ -34,10 +33,10 @@ from portroom.model.laws.occupancy import (
 )
 from portroom.model.laws.scope import within
 from portroom.model.laws.tightest import (
+    Counts,
     Measured,
     connect_key,
     count_keys,
-    measure,
     remoteless_keys,
     tightest,
 )
@@ -123,7 +122,7 @@ class _Search:
 
         every = local is None and not remotes
         counts = count_keys(self._groups, None if every else is_wanted)
-        known, gaps = _asked_for(snapshot, wanted)
+        known, gaps = _asked_for(snapshot, wanted, counts)
         for key in known:
             counts[key.family].setdefault(key.group_key, 0)
         self._total += sum(map(len, counts.values()))
@@ -166,20 +165,28 @@ def _packed(remote: Endpoint) -> tuple[Family, bytes, int]:
     return *packed_address(remote.address), remote.port
 
 
-def _asked_for(snapshot: Snapshot, wanted: KeysWanted) -> tuple[list[KeyId], tuple[Gap, ...]]:
-    """Return the keys that exist because they were asked for, and what is missing."""
+def _asked_for(
+    snapshot: Snapshot, wanted: KeysWanted, counts: Counts
+) -> tuple[list[KeyId], tuple[Gap, ...]]:
+    """
+    Return the keys that exist because they were asked for, and what is missing.
+
+    Nothing is missing for a destination that has connections already.
+    """
     found = []
     gaps = []
     for remote in wanted.remotes:
         if remote.port:
             local = wanted.from_address or _route(snapshot, remote)
-            if local is None:
-                gaps.append(_no_route(snapshot, remote))
-            else:
+            remote_family, there, port = _packed(remote)
+            to_port = port.to_bytes(2, "big")
+            if local is not None:
                 family, address = packed_address(local)
-                _, remote_address, port = _packed(remote)
-                group_key = port.to_bytes(2, "big") + address + remote_address + bytes(4)
-                found.append(connect_key(family, group_key))
+                found.append(connect_key(family, to_port + address + there + bytes(4)))
+            elif not any(
+                key[:2] == to_port and key[18:34] == there for key in counts[remote_family]
+            ):
+                gaps.append(_no_route(snapshot, remote))
     return found, tuple(gaps)
 
 
@@ -214,6 +221,10 @@ def _wildcard(wanted: KeysWanted, protocol: Protocol) -> list[KeyId]:
     if wanted.operation is Operation.CONNECT and wanted.protocol is None:
         return []
     return [KeyId(protocol, wanted.operation, Family.IPV4, bytes(16))]
+
+
+SPARE_PORTS = 2
+"""Ports surely free below which the probe, which holds one, is refused."""
 
 
 class Doubt(msgspec.Struct, frozen=True):
@@ -297,17 +308,3 @@ def owners_by_key(owners: Owners | Gap) -> dict[tuple[str, bytes, int], tuple[Ow
     if isinstance(owners, Gap):
         return {}
     return {(one.protocol.value, one.key, int(one.family)): one.owners for one in owners.by_key}
-
-
-__all__ = [
-    "Doubt",
-    "Figures",
-    "Keys",
-    "KeysWanted",
-    "as_key",
-    "doubts",
-    "find_keys",
-    "measure",
-    "owners_by_key",
-    "settle",
-]
