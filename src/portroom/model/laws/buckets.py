@@ -133,7 +133,9 @@ def _proven(groups: Groups) -> defaultdict[Place, set[int]]:
             elif table.state is TcpState.SYN_SENT or listeners.serve(family, key):
                 witnesses[family, key[2:18]].update(_seen_once(table, key, groups))
             elif active := groups.active.get((int(family), key)):
-                witnesses[family, key[2:18]].update(active)
+                # Other tables may have the same key: each port witnesses once.
+                own = active.intersection(_seen_once(table, key, groups))
+                witnesses[family, key[2:18]].update(own)
     for place, count in witnesses.items():
         proven[place].update(port for port, sockets in count.items() if sockets > 1)
     return proven

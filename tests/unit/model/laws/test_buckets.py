@@ -143,6 +143,22 @@ def test_sockets_whose_info_shows_a_syn_connected_out():
     assert {40000, 40001} == doubtful(*tables, active={(2, first): frozenset({40000})})
 
 
+def test_another_table_with_the_same_key_is_no_second_witness():
+    """
+    Sockets of one key stand in several tables: other states, v4-mapped, or
+    read by another thread. What is known of one port is said of it once.
+    """
+    known = {(2, group_key()): frozenset({40000})}
+    others = (
+        table(40001, state=TcpState.FIN_WAIT2),
+        table(40002),
+        table(40000, state=TcpState.TIME_WAIT),
+    )
+
+    for other in others:
+        assert 40000 in doubtful(table(40000), other, active=known)
+
+
 def test_another_local_address_proves_nothing_here():
     """bind() on two addresses may give one port to both (c06)."""
     there = table(40000, local="192.0.2.2", state=TcpState.SYN_SENT)
