@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 from tests.kernel.harness import black_hole, wait_until
-from tests.kernel.sockets import accept_all, connected, listener, tcp, udp
+from tests.kernel.sockets import accept_all, connected, in_state, listener, tcp, udp
 
 IPPROTO_MPTCP = 262
 IPPROTO_UDPLITE = 136
@@ -103,6 +103,8 @@ def closing() -> None:
     client.close()
     server.close()
     wait_until(lambda: " 06 " in Path("/proc/net/tcp").read_text(), "TIME_WAIT is there")
+    # The ACK of a FIN may be delayed by 40 ms; only the stuffed client stays.
+    wait_until(lambda: in_state(4) == 1, "one socket is in FIN_WAIT1")
 
 
 def others() -> None:

@@ -40,10 +40,15 @@ def test_a_thousand_ports_leave_no_doubt(netns):
     assert (0, 0, 0) == (tightest, loosest, fresh)
 
 
-def test_the_default_range_leaves_in_doubt_what_one_socket_holds_alone(netns):
-    """8,000 connections over 28,232 ports: only unshared ports can be in doubt."""
-    tightest, loosest, fresh, alone = netns(crowd)
+def test_the_default_range_leaves_in_doubt_what_one_socket_holds_alone(netns, record_property):
+    """
+    8,000 connections over 28,232 ports: only unshared ports can be in doubt.
 
-    print(f"{alone} ports are held by one socket; in doubt: {tightest}, {loosest}, {fresh}")
+    4,753 ports were held by one socket alone when this was measured, 17 % of
+    the range; what a run finds is recorded with its result.
+    """
+    tightest, loosest, fresh, alone = netns(crowd)
+    record_property("ports_of_one_socket", alone)
+    record_property("doubtful_ports", [tightest, loosest, fresh])
 
     assert max(tightest, loosest, fresh) <= alone

@@ -57,12 +57,9 @@ def test_an_ordinary_user_finds_the_same(netns):
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
         return read_features()
 
-    if os.geteuid() != 0:
-        found = netns(read_features)
-    else:
-        found = netns(in_child, ordinary)
+    asked = ordinary if os.geteuid() == 0 else read_features
 
-    assert netns(read_features) == found
+    assert netns(read_features) == netns(in_child, asked)
 
 
 def test_asking_takes_no_port_and_leaves_no_process(netns):
