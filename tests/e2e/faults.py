@@ -9,18 +9,23 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
+import signal
 import site
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 import portroom
-from tests.kernel.harness import LIBC, enter_new_namespace, in_child, unshare
+from tests.kernel.harness import LIBC, enter_new_namespace, in_child, unshare, wait_until
 
 COMMAND = [sys.executable, "-m", "portroom"]
 DEADLINE_S = 30
@@ -35,6 +40,11 @@ CLEAN = {
     for name, value in os.environ.items()
     if name not in {"NO_COLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "LC_ALL", "LC_CTYPE", "PAGER"}
 } | {"LANG": "C.UTF-8", "TERM": "xterm"}
+
+
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can mount, enter namespaces and become somebody else"
+)
 
 
 class Ended(NamedTuple):
@@ -80,7 +90,44 @@ def ask(
         preexec_fn=before,
         **({"stdin": subprocess.DEVNULL} | {"capture_output": "stdout" not in others} | others),
     )
-    return Ended(done.returncode, (done.stdout or b"").decode(), (done.stderr or b"").decode())
+    return Ended(done.returncode, *map(_text, (done.stdout, done.stderr)))
+
+
+def _text(content: bytes | None) -> str:
+    """Return what was captured as text, whatever the locale made of it."""
+    return (content or b"").decode("utf-8", "replace")
+
+
+def interrupted(*words: str, delay_s: float = 0.0) -> Ended:
+    """
+    Press Ctrl-C while the command is at work, and return how it ended.
+
+    The new line that ends the terminal's ``^C`` is left out of what it told.
+
+    Args:
+        words: Its arguments.
+        delay_s: How long it may work before.
+    """
+    process = subprocess.Popen(
+        [*COMMAND, *words],
+        env=CLEAN,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A terminal signals the whole group, the command's own children too.
+        process_group=0,
+    )
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        # Before, Python itself is starting, and not yet portroom.
+        maps = Path(f"/proc/{process.pid}/maps")
+        wait_until(lambda: "msgspec" in maps.read_text(), "the command is at work")
+        threading.Event().wait(delay_s)
+        os.killpg(process.pid, signal.SIGINT)
+    answer, told = process.communicate(timeout=DEADLINE_S)
+    # At the very end Python lets the signal itself end it, which shells call 130 too.
+    status = 128 + signal.SIGINT if process.returncode == -signal.SIGINT else process.returncode
+    return Ended(status, answer, told.removeprefix("\n"))
 
 
 def refused(ended: Ended, status: int, *parts: str) -> None:

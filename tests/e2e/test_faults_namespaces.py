@@ -18,6 +18,7 @@ from tests.e2e.faults import (
     answered,
     ask,
     mount,
+    needs_root,
     refused,
 )
 from tests.kernel.bystanders import bystander, ended_pid, own_namespace
@@ -73,6 +74,7 @@ def test_a_process_that_ended_is_no_way_to_a_namespace():
     refused(ask("status", "--netns", f"/proc/{pid}/ns/net"), 2, "does not exist (any more)")
 
 
+@needs_root
 def test_a_name_whose_namespace_was_deleted_is_a_plain_file():
     """``/run/netns`` keeps the file when the mount on it is gone."""
 
@@ -90,6 +92,7 @@ def test_a_name_whose_namespace_was_deleted_is_a_plain_file():
     answered(every, "host")
 
 
+@needs_root
 @pytest.mark.parametrize("command", ["status", "headroom", "sessions"])
 def test_a_namespace_that_vanishes_during_the_question_breaks_nothing(command):
     """Its last process ends at any instant: an answer, or one sentence and exit 2."""
@@ -112,6 +115,7 @@ def test_a_namespace_that_vanishes_during_the_question_breaks_nothing(command):
         assert "Traceback" not in told
 
 
+@needs_root
 def test_all_namespaces_answer_while_others_come_and_go():
     """Whatever vanishes meanwhile, the one that stays is there with its socket."""
     inode, endings = alone(all_in_a_churn)
@@ -144,6 +148,7 @@ def all_in_a_churn():
             churner.join()
 
 
+@needs_root
 def test_a_namespace_held_by_a_file_alone_is_entered():
     """No process is in it any more: the mounted file is enough, for every command."""
 

@@ -14,6 +14,7 @@ from tests.e2e.faults import (
     as_nobody,
     ask,
     mount,
+    needs_root,
     open_ways,
     private_mounts,
     refused,
@@ -21,7 +22,7 @@ from tests.e2e.faults import (
 from tests.kernel.bystanders import bystander, own_namespace
 from tests.kernel.sockets import accept_all, connected, listener
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+pytestmark = needs_root
 
 BOTH = "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
 READING = ("status", "headroom", "sessions", "settings")
