@@ -26,6 +26,7 @@ pytestmark = needs_root
 
 BOTH = "CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
 READING = ("status", "headroom", "sessions", "settings")
+COMMANDS = (*READING, "snapshot")
 
 
 def prepared(*, hidden=False, named=False):
@@ -192,7 +193,7 @@ def test_settings_that_are_not_there_are_one_sentence(netns):
     def job():
         prepared()
         mount("tmpfs", "/proc/sys/net", "tmpfs")
-        endings = [ask(name) for name in (*READING, "snapshot")]
+        endings = [ask(name) for name in COMMANDS]
         return [*endings, ask("status", "--all-netns")]
 
     for ended in netns(job):
@@ -205,7 +206,8 @@ def test_an_empty_proc_is_one_sentence(netns):
     def job():
         prepared()
         mount("tmpfs", "/proc", "tmpfs")
-        return [ask(name) for name in (*READING, "snapshot")] + [ask("status", "--all-netns")]
+        words = [("status", "--all-netns"), ("status", "--netns", "/etc/passwd")]
+        return [ask(*each) for each in (*((name,) for name in COMMANDS), *words)]
 
     for ended in netns(job):
         refused(ended, 3, "/proc")

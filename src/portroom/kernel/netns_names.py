@@ -18,6 +18,7 @@ import os
 
 import msgspec
 
+from portroom.errors import NotSupportedError
 from portroom.kernel.cgroups import read_cgroup
 from portroom.kernel.files import PROC
 from portroom.kernel.processes import hidden_processes, process_ids, read_command
@@ -97,8 +98,18 @@ def host_inode(proc: str = PROC, run: str = RUN) -> int:
 
 
 def nsfs_device() -> int:
-    """Return the device number of the file system that namespaces live in."""
-    return os.stat("/proc/thread-self/ns/net").st_dev
+    """
+    Return the device number of the file system that namespaces live in.
+
+    Raises:
+        NotSupportedError: There is no proc file system.
+    """
+    try:
+        return os.stat("/proc/thread-self/ns/net").st_dev
+    except FileNotFoundError as error:
+        raise NotSupportedError(
+            f"{error.filename} does not exist.", "Mount the proc file system."
+        ) from None
 
 
 def _inode(folder: str) -> int | None:
