@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from portroom.kernel import bytecode, sock_diag
 from portroom.kernel.collect import Collector, Covers, SplitCollector, inbound, tables
@@ -26,7 +27,7 @@ from portroom.model.facts.snapshot import Counters, Groups, GroupTable
 from portroom.model.facts.sockets import MAPPED, Family, Kind, Protocol, TcpState
 from portroom.model.laws.buckets import Listeners
 
-TWO_THREADS_FROM = 200_000
+TWO_THREADS_FROM = 50_000
 """Sockets from which a second thread gains more than its walk costs."""
 
 LISTEN = 1 << TcpState.LISTEN
@@ -35,6 +36,8 @@ ENDED = 1 << TcpState.TIME_WAIT | 1 << TcpState.SYN_RECV
 """Short rows: dumped apart, so that each dump has rows of one length."""
 
 CONNECTED = 0xFFF & ~(LISTEN | ENDED)
+
+Job = Callable[[], None]
 
 
 def read_groups(
@@ -63,10 +66,18 @@ def read_groups(
     found = list(reader.listeners())
     listeners = Listeners(Groups(tuple(found), ()))
     ports = frozenset(port for table in found for ports in table.ports.values() for port in ports)
-    collectors = reader.connected(ports, _covers(listeners), threads)
+    bound: list[GroupTable] = []
+
+    def read_bound() -> None:
+        """Read the sockets that are only bound: a walk of its own."""
+        bound.extend(reader.tcp(BOUND, kind=Kind.BOUND))
+
+    beside = [] if threads == 1 or _all_hashed(counters) else [read_bound]
+    collectors = reader.connected(ports, _covers(listeners), threads, beside)
     steady = _steady(counters)
-    if not _all_hashed(steady):
-        found += reader.tcp(BOUND, kind=Kind.BOUND)
+    if not beside and not _all_hashed(steady):
+        read_bound()
+    found += bound
     if not _all_automatic(steady, collectors, found):
         found += reader.tcp(CONNECTED, bytecode.unless(bytecode.automatic()))
     if scope is None or counters is None or counters.tcp_tw:
@@ -163,20 +174,29 @@ class _Reader:
         self._dump(collector.feed, states, self._scope, conditions)
         return tables(collector, Protocol.TCP, kind)
 
-    def connected(self, listening: frozenset[int], covers: Covers, threads: int) -> list[Collector]:
-        """Read the connected TCP sockets whose port was not asked for by number."""
+    def connected(
+        self, listening: frozenset[int], covers: Covers, threads: int, beside: list[Job]
+    ) -> list[Collector]:
+        """
+        Read the connected TCP sockets whose port was not asked for by number.
+
+        Args:
+            listening: Ports whose rows may fold.
+            covers: Tells which of them do.
+            threads: Threads that read, each its part of the ports.
+            beside: What else to read at the same time, with several threads.
+        """
         parts = _split(self._scope, threads)
         collectors = [Collector(listening, covers) for _ in parts]
-
-        def read(collector: Collector, ports: PortRange) -> None:
-            """Read one part of the ports."""
-            only = (bytecode.automatic(),)
-            self._dump(collector.feed, CONNECTED, ports, only)
-
+        only = (bytecode.automatic(),)
+        jobs = [
+            partial(self._dump, collector.feed, CONNECTED, ports, only)
+            for collector, ports in zip(collectors, parts, strict=True)
+        ]
         if threads == 1:
-            read(collectors[0], parts[0])
+            jobs[0]()
         else:
-            _in_parallel(read, list(zip(collectors, parts, strict=True)))
+            _in_parallel([*beside, *jobs])
         return collectors
 
     def ended(self, listening: frozenset[int], covers: Covers, times: bool) -> Collector:
@@ -242,22 +262,20 @@ def _split(ports: PortRange, threads: int) -> list[PortRange]:
     return [PortRange(*ends) for ends in zip(starts, ends, strict=True)]
 
 
-def _in_parallel(
-    read: Callable[[Collector, PortRange], None], parts: list[tuple[Collector, PortRange]]
-) -> None:
-    """Run *read* for each part on a thread of its own; recv lets go of the GIL."""
+def _in_parallel(jobs: list[Job]) -> None:
+    """Run each job on a thread of its own; the kernel works without the GIL."""
     from threading import Thread
 
     errors: list[BaseException] = []
 
-    def run(collector: Collector, ports: PortRange) -> None:
-        """Read one part and keep the error for the caller."""
+    def run(job: Job) -> None:
+        """Do one job and keep its error for the caller."""
         try:
-            read(collector, ports)
+            job()
         except BaseException as error:  # noqa: BLE001 - raised again by the caller
             errors.append(error)
 
-    threads = [Thread(target=run, args=part) for part in parts]
+    threads = [Thread(target=run, args=(job,)) for job in jobs]
     for thread in threads:
         thread.start()
     for thread in threads:

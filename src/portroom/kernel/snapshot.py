@@ -47,6 +47,9 @@ Read = TypeVar("Read")
 WITNESSES_UP_TO = 20_000
 """Sockets that are asked with INFO for who connected; more would cost too much."""
 
+ENOUGH_PROCESSORS = 1.5
+"""Processors without work, by the load of the last minute, for a second thread."""
+
 ATTEMPTS = 3
 """Readings of tables that changed meanwhile, before that is said."""
 
@@ -70,7 +73,7 @@ class Wanted(msgspec.Struct, frozen=True):
     ``groups`` asks for sockets by group, of every local port with
     ``all_ports``, else of the ephemeral range. ``routes`` are pairs of remote
     address and local address, or None for any. ``threads`` is how many may
-    dump; 0 leaves the choice to portroom, which takes one.
+    dump; 0 leaves the choice to portroom.
     """
 
     groups: bool = False
@@ -156,9 +159,18 @@ def _read_steady(
 
 
 def _threads(counters: Counters | None, asked: int) -> int:
-    """Return how many threads to use: as asked, if there are sockets enough."""
+    """
+    Return how many threads dump: as asked, or two where two processors are free.
+
+    Few sockets are read by one, whatever was asked.
+    """
     sockets = counters.tcp_inuse + counters.tcp6_inuse if counters else 0
-    return max(1, asked) if sockets >= TWO_THREADS_FROM else 1
+    if sockets < TWO_THREADS_FROM:
+        return 1
+    if asked:
+        return asked
+    free_processors = len(os.sched_getaffinity(0)) - os.getloadavg()[0]
+    return 2 if free_processors >= ENOUGH_PROCESSORS else 1
 
 
 def _witnesses(
@@ -201,7 +213,7 @@ def _degraded(snapshot: Snapshot, features: Features, error: OSError) -> Snapsho
     from portroom.kernel.proc_net import read_groups as read_texts
 
     name = errno.errorcode.get(error.errno or 0, "error")
-    gap = Gap("sock_diag", f"{DEGRADED} ({name})", BOUND_UNSEEN)
+    gap = Gap("sock_diag", f"{DEGRADED} ({name})", ("keys.free_ports", *BOUND_UNSEEN))
     return msgspec.structs.replace(
         snapshot,
         features=features,
