@@ -58,6 +58,27 @@ def test_headroom_without_sock_diag_never_promises_more_than_with_it(netns):
         assert key["held_ports"] <= truth["held_ports"] + truth["doubtful_ports"]
 
 
+def test_a_threshold_without_sock_diag_is_never_passed_for_sure(netns):
+    """Bound sockets hold ports and are not seen: 3 and why, where root says 1."""
+
+    def job():
+        listener("127.0.0.1", 9000)
+        for port in (40_008, 40_009):
+            tcp(("127.0.0.1", port))
+        words = "headroom", "127.0.0.1:9000", "--from", "127.0.0.1", "--warn-below"
+        whole = ask(*words, "9")
+        return (
+            whole,
+            ask(*words, "9", before=seccomp.no_sock_diag),
+            ask(*words, "11", before=seccomp.no_sock_diag),
+        )
+
+    whole, degraded, fewer = netns(job, ip_local_port_range="40000 40009")
+
+    assert (1, 3, 1) == (whole.status, degraded.status, fewer.status)
+    assert "cannot be decided: sockets that are only bound" in degraded.told
+
+
 def test_the_summary_without_sock_diag_lacks_only_what_is_bound(netns):
     """States and transports are the same; the gap names what is uncertain."""
     expected, *degraded = netns(compared, WITHOUT_SOCK_DIAG, "sessions", "--summary")

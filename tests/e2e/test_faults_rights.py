@@ -147,6 +147,19 @@ def test_all_namespaces_are_those_that_may_be_seen(netns, hidden):
     assert "CAP_SYS_ADMIN. Run: sudo " in reasons[1]
 
 
+def test_a_threshold_in_namespaces_that_are_closed_cannot_be_decided(netns):
+    """Those that were seen have ports enough; the others may not: exit 3."""
+
+    def job():
+        prepared(named=True)
+        return as_nobody("headroom", "--all-netns", "--warn-below", "1")
+
+    ended = netns(job)
+
+    assert 3 == ended.status
+    assert "cannot be decided: not every network namespace could be read" in ended.told
+
+
 def test_a_process_that_is_hidden_is_not_there(netns):
     """With hidepid nobody cannot tell it from one that ended, and neither can we."""
 

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 FEWER = 1
 UNDECIDED = 3
 
+UNSEEN = {
+    "keys": "not every key could be read",
+    "namespaces": "not every network namespace could be read",
+    "keys.free_ports": "sockets that are only bound could not be read",
+}
+"""Fields of which a gap leaves open whether enough ports are free, and why."""
+
 
 @click.command(
     epilog=exit_statuses(
@@ -151,19 +158,24 @@ def judged(answers: Sequence[Headroom], warn_below: int) -> int:
     if any(key.free_ports_max < warn_below for key in keys):
         return FEWER
     doubtful = [key for key in keys if key.free_ports < warn_below]
-    if not doubtful and not is_hidden(answers):
+    why = _doubt(doubtful[0]) if doubtful else _unseen(answers)
+    if not why:
         return 0
-    why = _doubt(doubtful[0]) if doubtful else "not every key could be read"
     talk(f"Whether fewer than {warn_below:,} ports are free cannot be decided: {why}.")
     return UNDECIDED
 
 
-def is_hidden(answers: Sequence[Headroom]) -> bool:
-    """Say whether keys may be missing; a probe that was refused hides none."""
+def is_hidden(answers: Sequence[Headroom], field: str = "keys") -> bool:
+    """Say whether a field may be missing; a probe that was refused hides none."""
     from portroom.render.gaps import hides
 
     gaps = [gap for answer in answers for gap in answer.gaps if gap.source != "probe"]
-    return hides(gaps, "keys")
+    return hides(gaps, field)
+
+
+def _unseen(answers: Sequence[Headroom]) -> str:
+    """Return what was not seen that may have fewer free ports; "" if all was."""
+    return next((why for field, why in UNSEEN.items() if is_hidden(answers, field)), "")
 
 
 def _doubt(key: Key) -> str:
