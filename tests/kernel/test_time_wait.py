@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.harness import Neighbour, read_setting, wait_for_age, write_settings
+from tests.kernel.harness import Neighbour, read_setting, wait_for_age, wait_until, write_settings
 from tests.kernel.predict import (
     in_doubt,
     outcomes,
@@ -26,6 +26,7 @@ from tests.kernel.sockets import (
     attempt,
     close,
     connected,
+    in_state,
     listener,
     make_time_wait,
     time_waits,
@@ -219,6 +220,31 @@ def test_reuse_between_two_hosts(netns, reuse, delay_ms, age_s, free):
     assert [(free, FULL)] == outcomes(trials)
     assert [] == surprises(trials)
     assert (0, free) == trials[0].predicted
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_what_a_named_port_left_behind_still_holds_it_for_all(ten_ports, ended):
+    """
+    Two connections of one named port leave FIN_WAIT2 or TIME_WAIT on one address.
+
+    The kernel no longer tells that the port was named; nothing proves that it
+    was not.
+    """
+
+    def job():
+        servers = [listener("127.0.0.1", port) for port in (9002, 9003)]
+        options = {"bind": ("127.0.0.1", 40003), "reuse_address": True}
+        close([connected(("127.0.0.1", port), **options) for port in (9002, 9003)])
+        wait_until(lambda: in_state(5) == 2, "both are in FIN_WAIT2")
+        for server in servers if ended else []:
+            close(accept_all(server, 1))
+        wait_until(lambda: in_state(6) == 2 * ended, "both have ended")
+        return [try_connect(OTHER)]
+
+    trials = ten_ports(job, tcp_tw_reuse=0)
+
+    assert [(9, FULL)] == outcomes(trials)
+    assert [] == surprises(trials)
 
 
 def test_an_overflowing_time_wait_gives_its_port_back_early(ten_ports):

@@ -23,7 +23,7 @@ net/ipv4/inet_connection_sock.c; kernel cases c05-c17, c22, c23, c43, c44.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -95,7 +95,11 @@ def _blocked(groups: Groups) -> Iterator[int]:
 
 
 Place = tuple[Family, bytes]
-"""A local address: its family, and 16 bytes as in sock_diag."""
+"""A local address and the device bound to: 16 and 4 bytes as in sock_diag."""
+
+MAY_HAVE_ENDED = (TcpState.FIN_WAIT2, TcpState.TIME_WAIT)
+"""What has ended no longer tells whether its port was asked for by number: with
+SO_REUSEADDR several such sockets share one address, and none was placed."""
 
 
 def _unproven(groups: Groups, settings: Settings, features: Features) -> set[int]:
@@ -105,7 +109,7 @@ def _unproven(groups: Groups, settings: Settings, features: Features) -> set[int
     for table in connected(groups):
         if table.kind is Kind.UNKNOWN:
             for key, ports in table.ports.items():
-                unknown[table.family, key[2:18]].append(ports)
+                unknown[place(table.family, key)].append(ports)
         else:
             shared.update(*table.ports.values())
     forgets = features.bucket_forgets is True
@@ -113,8 +117,8 @@ def _unproven(groups: Groups, settings: Settings, features: Features) -> set[int
         return shared.union(*(ports for lists in unknown.values() for ports in lists))
     proven = _proven(groups)
     found: set[int] = set()
-    for place, lists in unknown.items():
-        found |= set().union(*lists) - proven[place]
+    for where, lists in unknown.items():
+        found |= set().union(*lists) - proven[where]
     return found
 
 
@@ -129,33 +133,22 @@ def _proven(groups: Groups) -> defaultdict[Place, set[int]]:
             continue
         for key, ports in table.ports.items():
             if table.kind is Kind.NO_PORT:
-                proven[family, key[2:18]].update(ports)
+                proven[place(family, key)].update(ports)
+            elif table.state in MAY_HAVE_ENDED:
+                continue
             elif table.state is TcpState.SYN_SENT or listeners.serve(family, key):
-                witnesses[family, key[2:18]].update(_seen_once(table, key, groups))
+                witnesses[place(family, key)].update(ports)
             elif active := groups.active.get((int(family), key)):
                 # Other tables may have the same key: each port witnesses once.
-                own = active.intersection(_seen_once(table, key, groups))
-                witnesses[family, key[2:18]].update(own)
-    for place, count in witnesses.items():
-        proven[place].update(port for port, sockets in count.items() if sockets > 1)
+                witnesses[place(family, key)].update(active.intersection(ports))
+    for where, count in witnesses.items():
+        proven[where].update(port for port, sockets in count.items() if sockets > 1)
     return proven
 
 
-def _seen_once(table: GroupTable, key: bytes, groups: Groups) -> Iterable[int]:
-    """
-    Return the ports of a group, of TIME_WAIT those that no other table has.
-
-    A socket that ended between two dumps is in both, and is one witness.
-    """
-    ports = table.ports[key]
-    if table.state is not TcpState.TIME_WAIT:
-        return ports
-    others = (
-        other.ports.get(key, ())
-        for other in connected(groups)
-        if other is not table and other.family is table.family
-    )
-    return set(ports).difference(*others)
+def place(family: Family, key: bytes) -> Place:
+    """Return where the sockets of a group are: local address and device."""
+    return family, key[2:18] + key[34:38]
 
 
 def _tells_by_itself(table: GroupTable) -> bool:
