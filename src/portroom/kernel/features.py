@@ -14,7 +14,6 @@ Source: kernels-older.md 3 and 4, tried on sixteen kernels.
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import select
@@ -118,6 +117,8 @@ def _tried(trial: Callable[[], bool | None]) -> bytes:
 
 def _enter_new_namespace() -> None:
     """Move this process to an empty network namespace with lo up."""
+    import ctypes  # in the child alone, beside the caller's work
+
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET) and libc.unshare(CLONE_NEWUSER | CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "unshare")

@@ -20,8 +20,6 @@ from portroom.kernel.counters import read_counters
 from portroom.kernel.features import Trial
 from portroom.kernel.files import PROC, read_text
 from portroom.kernel.groups import TWO_THREADS_FROM, read_groups
-from portroom.kernel.holders import read_holders
-from portroom.kernel.owners import read_owners
 from portroom.kernel.route import read_route
 from portroom.kernel.settings import read_settings
 from portroom.model.facts.ports import PortRange
@@ -268,6 +266,9 @@ def read_key_owners(keys: Sequence[Measured], scope: PortRange, netns: NetnsId) 
     Returns:
         The owners, or a Gap where sock_diag is missing.
     """
+    from portroom.kernel.holders import read_holders  # costs start-up
+    from portroom.kernel.owners import read_owners
+
     try:
         inodes = read_holders([one.id for one in keys], scope)
     except OSError as error:

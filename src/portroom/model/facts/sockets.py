@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import ipaddress
 
 import msgspec
 
@@ -125,7 +124,9 @@ def packed_address(text: str) -> tuple[Family, bytes]:
     >>> packed_address("::ffff:127.0.0.1") == packed_address("127.0.0.1")
     True
     """
-    address = ipaddress.ip_address(text.partition("%")[0])
+    from ipaddress import ip_address  # costs start-up, and a listing needs none
+
+    address = ip_address(text.partition("%")[0])
     packed = address.packed
     if len(packed) == 16 and packed[:12] == MAPPED:
         packed = packed[12:]
@@ -143,7 +144,9 @@ def address_text(family: Family, packed: bytes) -> str:
     """
     if family is Family.IPV4:
         return ".".join(map(str, packed[:4]))
-    return str(ipaddress.IPv6Address(packed))
+    from ipaddress import IPv6Address
+
+    return str(IPv6Address(packed))
 
 
 def is_loopback(family: Family, packed: bytes) -> bool:
