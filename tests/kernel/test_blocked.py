@@ -290,3 +290,42 @@ def test_c57_listen_without_bind_takes_a_port_of_the_range(ten_ports):
     assert 1 == odd
     assert [(9, FULL)] == outcomes(trials)
     assert [] == surprises(trials)
+
+
+def test_an_accepted_socket_with_the_no_port_flag_of_its_listener_is_no_proof(ten_ports):
+    """The flag is inherited; the listener is gone, and its port is lost all the same."""
+
+    def job():
+        server = tcp(("127.0.0.1", 40003), noport=True)
+        server.listen()
+        connected(("127.0.0.1", 40003), bind=("127.0.0.8", 20001))
+        children = accept_all(server, 1)
+        close([server])
+        return [try_connect(SECOND)], len(children)
+
+    trials, accepted = ten_ports(job)
+
+    assert accepted == 1
+    assert [(9, FULL)] == outcomes(trials)
+    assert [] == surprises(trials)
+
+
+def test_clients_from_ports_that_listen_later_do_not_prove_their_peer(ten_ports):
+    """Two accepted sockets look as if they had connected to those listeners."""
+
+    def job():
+        server = listener("127.0.0.1", 40003)
+        ports = 9100, 9101
+        for port in ports:
+            connected(("127.0.0.1", 40003), bind=("127.0.0.1", port), reuse_address=True)
+        children = accept_all(server, 2)
+        close([server])
+        for port in ports:
+            tcp(("127.0.0.1", port), reuse_address=True).listen()
+        return [try_connect(SECOND)], len(children)
+
+    trials, accepted = ten_ports(job)
+
+    assert accepted == 2
+    assert [(9, FULL)] == outcomes(trials)
+    assert [] == surprises(trials)

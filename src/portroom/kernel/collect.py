@@ -141,11 +141,6 @@ class Collector:
         if self._unpacked_rows >= COMPACT_ROWS:
             self._pack()
 
-    def has_state(self, state: TcpState) -> bool:
-        """Say whether any row was in *state*."""
-        heads = [head for head, _ in self.tables] + [head for head, _, _ in self.inbound]
-        return any(head[1] == state for head in heads)
-
     def _pack(self) -> None:
         """Pack the tables, unless they have so many groups that it takes longer."""
         groups = sum(len(table.ports.lists) for table in self.tables.values())
@@ -323,7 +318,9 @@ def tables(collector: Collector, protocol: Protocol, kind: Kind) -> tuple[GroupT
     for (head, no_port), table in collector.tables.items():
         family, state = class_of(head)
         ports = split_mapped(family, table.ports.result())
-        times = split_mapped(family, milliseconds(table.times.result()))
+        # Other short rows have a timer too, and it is no age.
+        ended = table.times.result() if state is TcpState.TIME_WAIT else {}
+        times = split_mapped(family, milliseconds(ended))
         one_kind = Kind.NO_PORT if no_port and kind is Kind.UNKNOWN else kind
         found += [
             GroupTable(protocol, real, state, one_kind, None, part, times[real])

@@ -70,39 +70,56 @@ class Trial:
         os.close(writing)
         self._found: tuple[bool | None, bool | None] | None = None
 
-    def features(self, proc: str = PROC) -> Features:
-        """Wait for the answers, once, and return all that this kernel can do."""
+    def features(self, proc: str = PROC, *, bound_rows: bool = True) -> Features:
+        """
+        Wait for the answers, once, and return all that this kernel can do.
+
+        Args:
+            proc: Where the proc file system is mounted.
+            bound_rows: Whether to wait for the answer about bound sockets,
+                which walks a table of the whole system; else it is None.
+        """
         option = has_range_option()
         if self._found is None:
-            self._found = self._answers()
-        forgets, bound_rows = self._found
+            self._found = self._answers(2 if bound_rows else 1)
+        forgets, lists_bound = self._found
         return Features(
             # Every kernel without the option is sticky: the change came later.
             bucket_forgets=False if option is False else forgets,
             range_option=option,
-            bound_inactive_rows=bound_rows,
+            bound_inactive_rows=lists_bound,
             tw_reuse_by_age=os.path.exists(f"{proc}/sys/net/ipv4/tcp_tw_reuse_delay"),
         )
 
-    def _answers(self) -> tuple[bool | None, bool | None]:
-        """Return whether buckets forget and bound sockets are listed."""
+    def end(self) -> None:
+        """End the trial without an answer."""
+        if self._found is None:
+            self._found = self._answers(0)
+
+    def _answers(self, wanted: int) -> tuple[bool | None, bool | None]:
+        """Return whether buckets forget and, if two are wanted, list bound sockets."""
         poll = select.poll()  # select() refuses file descriptors over 1023
         poll.register(self._reading, select.POLLIN)
-        ready = poll.poll(DEADLINE_S * 1000)
-        answers = os.read(self._reading, 2) if ready else b""
+        answers = b""
+        while len(answers) < wanted and poll.poll(DEADLINE_S * 1000):
+            answer = os.read(self._reading, 1)
+            if not answer:
+                break
+            answers += answer
         os.close(self._reading)
-        if not ready:
-            os.kill(self._child, signal.SIGKILL)
+        # What is not waited for, or does not come, is not needed any more.
+        os.kill(self._child, signal.SIGKILL)
         os.waitpid(self._child, 0)
         forgets, bound_rows = (answers + UNKNOWN + UNKNOWN)[:2]
         return _MEANING.get(forgets), _MEANING.get(bound_rows)
 
 
 def _answer_and_exit(writing: int) -> None:
-    """Try both in the child, write two letters, and end without a trace."""
+    """Try both in the child, write a letter for each, and end without a trace."""
     try:
         _enter_new_namespace()
-        os.write(writing, _tried(_bucket_forgets) + _tried(_lists_bound_sockets))
+        for trial in (_bucket_forgets, _lists_bound_sockets):
+            os.write(writing, _tried(trial))
     finally:
         os._exit(0)
 

@@ -7,7 +7,10 @@ be, because the walk of the table is the cost:
 2. sockets that are only bound, unless the counters prove that there are none;
 3. connected sockets with an automatic port, both families in one walk;
 4. those with an explicit port, unless the counters prove that 3 was all;
-5. TIME_WAIT, if there is any, with the remaining times where they matter.
+5. what has ended, if anything has, with the remaining times where they matter.
+
+The order follows the life of a socket, bound before connected before ended, so
+that one which moves on meanwhile is seen twice rather than never.
 
 Source: Linux net/ipv4/inet_diag.c.
 """
@@ -32,8 +35,12 @@ TWO_THREADS_FROM = 50_000
 
 LISTEN = 1 << TcpState.LISTEN
 BOUND = 1 << TcpState.BOUND_INACTIVE
-ENDED = 1 << TcpState.TIME_WAIT | 1 << TcpState.SYN_RECV
+HALF_CLOSED = 1 << TcpState.FIN_WAIT2
+SHORT = 1 << TcpState.TIME_WAIT | 1 << TcpState.SYN_RECV
 """Short rows: dumped apart, so that each dump has rows of one length."""
+
+ENDED = SHORT | HALF_CLOSED
+"""FIN_WAIT2 may be an orphan, kept as a short row that forgot its origin."""
 
 CONNECTED = 0xFFF & ~(LISTEN | ENDED)
 
@@ -72,15 +79,14 @@ def read_groups(
         """Read the sockets that are only bound: a walk of its own."""
         bound.extend(reader.tcp(BOUND, kind=Kind.BOUND))
 
-    beside = [] if threads == 1 or _all_hashed(counters) else [read_bound]
-    collectors = reader.connected(ports, _covers(listeners), threads, beside)
-    steady = _steady(counters)
-    if not beside and not _all_hashed(steady):
-        read_bound()
+    before = [] if all_hashed(counters) else [read_bound]
+    collectors = reader.connected(ports, _covers(listeners), threads, before)
     found += bound
-    if not _all_automatic(steady, collectors, found):
-        found += reader.tcp(CONNECTED, bytecode.unless(bytecode.automatic()))
-    if scope is None or counters is None or counters.tcp_tw:
+    all_automatic = _all_automatic(_steady(counters), collectors, found)
+    if not all_automatic:
+        explicit = bytecode.unless(bytecode.automatic())
+        found += reader.tcp(CONNECTED | HALF_CLOSED, explicit)
+    if scope is None or counters is None or counters.tcp_tw or not all_automatic:
         collectors.append(reader.ended(ports, _covers(listeners), times))
     for collector in collectors:
         found += tables(collector, Protocol.TCP, Kind.UNKNOWN)
@@ -116,7 +122,7 @@ def _steady(before: Counters | None) -> Counters | None:
     return before if same else None
 
 
-def _all_hashed(counters: Counters | None) -> bool:
+def all_hashed(counters: Counters | None) -> bool:
     """
     Say whether the counters prove that no socket is merely bound.
 
@@ -131,14 +137,8 @@ def _all_hashed(counters: Counters | None) -> bool:
 def _all_automatic(
     counters: Counters | None, collectors: list[Collector], listeners: list[GroupTable]
 ) -> bool:
-    """
-    Say whether the counters prove that all sockets were seen already.
-
-    FIN_WAIT2 may be an orphan kept as a small entry that ``inuse`` does not
-    count, so with one of them the sum proves nothing.
-    """
-    half_closed = any(one.has_state(TcpState.FIN_WAIT2) for one in collectors)
-    if counters is None or half_closed:
+    """Say whether the counters prove that all sockets were seen already."""
+    if counters is None:
         return False
     automatic = sum(collector.rows for collector in collectors)
     listening = sum(
@@ -175,7 +175,7 @@ class _Reader:
         return tables(collector, Protocol.TCP, kind)
 
     def connected(
-        self, listening: frozenset[int], covers: Covers, threads: int, beside: list[Job]
+        self, listening: frozenset[int], covers: Covers, threads: int, before: list[Job]
     ) -> list[Collector]:
         """
         Read the connected TCP sockets whose port was not asked for by number.
@@ -184,25 +184,29 @@ class _Reader:
             listening: Ports whose rows may fold.
             covers: Tells which of them do.
             threads: Threads that read, each its part of the ports.
-            beside: What else to read at the same time, with several threads.
+            before: What to read first, or at the same time with several threads.
         """
         parts = _split(self._scope, threads)
         collectors = [Collector(listening, covers) for _ in parts]
         only = (bytecode.automatic(),)
-        jobs = [
-            partial(self._dump, collector.feed, CONNECTED, ports, only)
-            for collector, ports in zip(collectors, parts, strict=True)
+        every: list[Job] = [
+            *before,
+            *(
+                partial(self._dump, collector.feed, CONNECTED, ports, only)
+                for collector, ports in zip(collectors, parts, strict=True)
+            ),
         ]
         if threads == 1:
-            jobs[0]()
+            for job in every:
+                job()
         else:
-            _in_parallel([*beside, *jobs])
+            _in_parallel(every)
         return collectors
 
     def ended(self, listening: frozenset[int], covers: Covers, times: bool) -> Collector:
-        """Read TIME_WAIT and SYN_RECV."""
+        """Read TIME_WAIT, SYN_RECV and FIN_WAIT2 that have no explicit port."""
         collector = Collector(listening, covers, timed=times)
-        self._dump(collector.feed, ENDED, self._scope, ())
+        self._dump(collector.feed, ENDED, self._scope, (bytecode.automatic(),))
         return collector
 
     def udp(self) -> tuple[GroupTable, ...]:

@@ -19,7 +19,7 @@ from portroom.kernel import namespaces
 from portroom.kernel.counters import read_counters
 from portroom.kernel.features import Trial
 from portroom.kernel.files import PROC, read_text
-from portroom.kernel.groups import TWO_THREADS_FROM, read_groups
+from portroom.kernel.groups import TWO_THREADS_FROM, all_hashed, read_groups
 from portroom.kernel.route import read_route
 from portroom.kernel.settings import read_settings
 from portroom.model.facts.ports import PortRange
@@ -38,6 +38,7 @@ from portroom.model.facts.snapshot import (
 from portroom.model.facts.sockets import Kind
 from portroom.model.laws.buckets import connected
 from portroom.model.laws.ownership import owners_of, unowned
+from portroom.model.laws.scope import within
 from portroom.model.laws.tightest import Measured
 
 Read = TypeVar("Read")
@@ -134,12 +135,17 @@ def _with_groups(snapshot: Snapshot, settings: Settings, wanted: Wanted, proc: s
         groups = _read_steady(scope, counters, settings, wanted.threads)
     except OSError as error:
         return _degraded(snapshot, trial.features(proc), error)
-    finally:
-        features = trial.features(proc)
+    except BaseException:
+        trial.end()
+        raise
+    bound = any(table.kind is Kind.BOUND and table.ports for table in groups.tables)
+    unseen = not bound and not all_hashed(counters)
+    features = trial.features(proc, bound_rows=unseen)
+    if bound:
+        features = msgspec.structs.replace(features, bound_inactive_rows=True)
     groups.active = _witnesses(groups, settings, features)
-    return msgspec.structs.replace(
-        snapshot, features=features, groups=groups, gaps=_doubts(groups, features)
-    )
+    gaps = _doubts(groups, unseen=unseen and not features.bound_inactive_rows)
+    return msgspec.structs.replace(snapshot, features=features, groups=groups, gaps=gaps)
 
 
 def _read_steady(
@@ -173,28 +179,33 @@ def _threads(counters: Counters | None, asked: int) -> int:
 
 def _witnesses(
     groups: Groups, settings: Settings, features: Features
-) -> dict[tuple[int, bytes], frozenset[int]]:
+) -> dict[tuple[int, bytes], frozenset[int]] | None:
     """Return who connected out, where that can prove anything and is cheap."""
     if not features.bucket_forgets:
-        return {}
-    sockets = sum(
-        sum(map(len, table.ports.values()))
-        for table in connected(groups)
-        if table.kind is Kind.UNKNOWN
-    )
-    if not 1 < sockets <= WITNESSES_UP_TO:
+        return None
+    inside = within(groups, settings.ephemeral)
+    sockets = sum(sum(map(len, table.ports.values())) for table in connected(inside))
+    if sockets > WITNESSES_UP_TO:
+        return None
+    if not sockets:
         return {}
     from portroom.kernel.active import read_active
 
     return read_active(settings.ephemeral)
 
 
-def _doubts(groups: Groups, features: Features) -> tuple[Gap, ...]:
-    """Return what the kernel did not tell of the groups."""
+def _doubts(groups: Groups, *, unseen: bool) -> tuple[Gap, ...]:
+    """
+    Return what the kernel did not tell of the groups.
+
+    Args:
+        groups: The groups.
+        unseen: Whether sockets may exist that are only bound, and not listed.
+    """
     gaps = []
     if groups.interrupted:
         gaps.append(Gap("sock_diag", "the tables kept changing during the dump", ("keys",)))
-    if features.bound_inactive_rows is not True:
+    if unseen:
         gaps.append(
             Gap(
                 "sock_diag",

@@ -106,12 +106,17 @@ class SavedInbound(msgspec.Struct, frozen=True):
 
 
 class SavedGroups(msgspec.Struct, frozen=True):
-    """Who holds which local ports; ``scope`` is null for all ports."""
+    """
+    Who holds which local ports; ``scope`` is null for all ports.
+
+    ``active_known`` says whether the kernel was asked who connected out.
+    """
 
     groups: list[SavedGroup]
     inbound: list[SavedInbound]
     scope: str | None = None
     interrupted: bool = False
+    active_known: bool = False
 
 
 class SavedKeyOwners(msgspec.Struct, frozen=True):

@@ -161,7 +161,9 @@ def _save_groups(groups: Groups) -> SavedGroups:
             place = _Place(*shared, table.v6only, key, bool(times))
             parts.setdefault(place, []).append((ports, times))
     saved = [
-        _save_group(place, parts[place], groups.active.get((place.family, place.key), frozenset()))
+        _save_group(
+            place, parts[place], (groups.active or {}).get((place.family, place.key), frozenset())
+        )
         for place in sorted(parts, key=lambda place: place.order)
     ]
     inbound = [
@@ -177,7 +179,8 @@ def _save_groups(groups: Groups) -> SavedGroups:
     ]
     inbound.sort(key=lambda one: (one.protocol.value, *msgspec.structs.astuple(one)[1:]))
     scope = None if groups.scope is None else str(groups.scope)
-    return SavedGroups(saved, inbound, scope, groups.interrupted)
+    known = groups.active is not None
+    return SavedGroups(saved, inbound, scope, groups.interrupted, known)
 
 
 def _save_group(place: _Place, parts: _Parts, active: frozenset[int]) -> SavedGroup:
@@ -227,7 +230,8 @@ def _load_groups(saved: SavedGroups) -> Groups:
             active[one.family, key] = before.union(one.active_ports.ports)
     inbound = tuple(map(_load_inbound, saved.inbound))
     scope = None if saved.scope is None else _load_range(saved.scope.replace("-", " "))
-    return Groups(tuple(tables.values()), inbound, scope, saved.interrupted, active)
+    known = active if saved.active_known else None
+    return Groups(tuple(tables.values()), inbound, scope, saved.interrupted, known)
 
 
 def _load_inbound(one: SavedInbound) -> Inbound:

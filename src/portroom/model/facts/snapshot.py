@@ -158,15 +158,15 @@ class Groups(msgspec.Struct):
 
     ``scope`` is the range of local ports that was asked for, None for all.
     ``active`` lists, for each group key of one family, the ports of sockets
-    of unknown kind that are known to have connected out themselves;
-    ``interrupted`` says that the tables changed during a dump.
+    with an automatic port that surely connected out themselves; None where
+    nobody asked. ``interrupted`` says that the tables changed during a dump.
     """
 
     tables: tuple[GroupTable, ...]
     inbound: tuple[Inbound, ...]
     scope: PortRange | None = None
     interrupted: bool = False
-    active: Mapping[tuple[int, bytes], frozenset[int]] = {}
+    active: Mapping[tuple[int, bytes], frozenset[int]] | None = None
 
 
 class Rows(msgspec.Struct):

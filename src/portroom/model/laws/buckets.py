@@ -8,7 +8,7 @@ connect() itself placed is shared by 4-tuple.
 What sock_diag does not tell is whether a connected socket asked for "any
 port" with bind() first. Such a port is in doubt, unless it is proven:
 
-- NO_PORT is set on a socket there (IP_BIND_ADDRESS_NO_PORT), or
+- a socket there has NO_PORT set (IP_BIND_ADDRESS_NO_PORT) and connected out, or
 - two sockets that are known to have connected out share one local address:
   bind() would have refused the second. Sockets that were accepted may share
   it too (their listener gone), so sharing alone proves nothing.
@@ -23,7 +23,7 @@ net/ipv4/inet_connection_sock.c; kernel cases c05-c17, c22, c23, c43, c44.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -104,21 +104,16 @@ SO_REUSEADDR several such sockets share one address, and none was placed."""
 
 def _unproven(groups: Groups, settings: Settings, features: Features) -> set[int]:
     """Return the ports with an owner that may have been bound first."""
-    unknown: defaultdict[Place, list[Sequence[int]]] = defaultdict(list)
-    shared: set[int] = set()
+    owned: defaultdict[Place, list[Sequence[int]]] = defaultdict(list)
     for table in connected(groups):
-        if table.kind is Kind.UNKNOWN:
-            for key, ports in table.ports.items():
-                unknown[place(table.family, key)].append(ports)
-        else:
-            shared.update(*table.ports.values())
+        for key, ports in table.ports.items():
+            owned[place(table.family, key)].append(ports)
     forgets = features.bucket_forgets is True
-    if not forgets or settings.number("net.ipv4.ip_autobind_reuse", 0):
-        return shared.union(*(ports for lists in unknown.values() for ports in lists))
-    proven = _proven(groups)
+    autobind_reuse = settings.number("net.ipv4.ip_autobind_reuse", 0)
+    proven = _proven(groups) if forgets and not autobind_reuse else {}
     found: set[int] = set()
-    for where, lists in unknown.items():
-        found |= set().union(*lists) - proven[where]
+    for where, lists in owned.items():
+        found |= set().union(*lists) - proven.get(where, set())
     return found
 
 
@@ -128,22 +123,43 @@ def _proven(groups: Groups) -> defaultdict[Place, set[int]]:
     proven: defaultdict[Place, set[int]] = defaultdict(set)
     listeners = Listeners(groups)
     for table in connected(groups):
-        family = table.family
-        if not (listeners or groups.active or _tells_by_itself(table)):
+        if not _may_witness(table, groups, listeners):
             continue
         for key, ports in table.ports.items():
+            out = _connected_out(table, key, ports, groups, listeners)
+            where = place(table.family, key)
             if table.kind is Kind.NO_PORT:
-                proven[place(family, key)].update(ports)
-            elif table.state in MAY_HAVE_ENDED:
-                continue
-            elif table.state is TcpState.SYN_SENT or listeners.serve(family, key):
-                witnesses[place(family, key)].update(ports)
-            elif active := groups.active.get((int(family), key)):
-                # Other tables may have the same key: each port witnesses once.
-                witnesses[place(family, key)].update(active.intersection(ports))
+                proven[where].update(out)
+            else:
+                witnesses[where].update(out)
     for where, count in witnesses.items():
         proven[where].update(port for port, sockets in count.items() if sockets > 1)
     return proven
+
+
+def _connected_out(
+    table: GroupTable,
+    key: bytes,
+    ports: Sequence[int],
+    groups: Groups,
+    listeners: Listeners,
+) -> Iterable[int]:
+    """
+    Return the ports of a group whose sockets connected out themselves.
+
+    Where nobody asked the kernel for it, the second best has to do: the NO_PORT
+    flag, which an accepted socket inherits from its listener, and a remote end
+    that is a listener here, from whose port somebody may have connected.
+    """
+    if table.state in MAY_HAVE_ENDED:
+        return ()
+    if table.state is TcpState.SYN_SENT:
+        return ports
+    if groups.active is None:
+        flagged = table.kind is Kind.NO_PORT
+        return ports if flagged or listeners.serve(table.family, key) else ()
+    # Other tables may have the same key: each port witnesses once.
+    return groups.active.get((int(table.family), key), frozenset()).intersection(ports)
 
 
 def place(family: Family, key: bytes) -> Place:
@@ -151,9 +167,11 @@ def place(family: Family, key: bytes) -> Place:
     return family, key[2:18] + key[34:38]
 
 
-def _tells_by_itself(table: GroupTable) -> bool:
-    """Say whether the kind or the state of a table proves who connected."""
-    return table.kind is Kind.NO_PORT or table.state is TcpState.SYN_SENT
+def _may_witness(table: GroupTable, groups: Groups, listeners: Listeners) -> bool:
+    """Say whether any group of a table can prove anything: most tables cannot."""
+    if table.kind is Kind.NO_PORT or table.state is TcpState.SYN_SENT:
+        return True
+    return bool(listeners) if groups.active is None else bool(groups.active)
 
 
 def connected(groups: Groups) -> Iterator[GroupTable]:

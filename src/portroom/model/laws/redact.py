@@ -116,11 +116,19 @@ class _Names:
             ),
             groups.scope,
             groups.interrupted,
-            {
-                (family, self.key(Family(family), key)): ports
-                for (family, key), ports in groups.active.items()
-            },
+            self._active(groups.active),
         )
+
+    def _active(
+        self, active: Mapping[tuple[int, bytes], frozenset[int]] | None
+    ) -> dict[tuple[int, bytes], frozenset[int]] | None:
+        """Return who connected out, under other keys."""
+        if active is None:
+            return None
+        return {
+            (family, self.key(Family(family), key)): ports
+            for (family, key), ports in active.items()
+        }
 
     def _table(self, table: GroupTable) -> GroupTable:
         """Return one table with other addresses."""
