@@ -29,8 +29,8 @@ STATES = 1 << TcpState.ESTABLISHED | 1 << TcpState.CLOSE_WAIT
 
 INFO_EXTENSION = 1 << sock_diag.INFO - 1
 
-_INFO = struct.Struct("=120xQ16xI52xQQ")
-"""bytes_acked, notsent_bytes, bytes_sent, bytes_retrans of struct tcp_info."""
+INFO_BYTES = 216
+"""As much of struct tcp_info as is read here; Linux 4.19 has it all."""
 
 Active = dict[tuple[int, bytes], frozenset[int]]
 """Local ports by family and group key."""
@@ -62,35 +62,47 @@ def witnesses(datagrams: Iterable[memoryview]) -> Active:
         KernelDataError: A datagram is no chain of sock_diag messages.
     """
     found: defaultdict[tuple[int, bytes], set[int]] = defaultdict(set)
+    layouts: dict[int, _Layout | None] = {}
     for datagram in datagrams:
         for message in sock_diag.messages(datagram):
-            if connected_out(message):
-                family, key, port = _place(message)
-                found[family, key].add(port)
+            length = len(message)
+            layout = layouts.get(length)
+            if layout is None or message[layout.start : layout.start + 4] != layout.header:
+                # Rows of one length mostly have one layout, but need not.
+                layout = layouts[length] = _layout(message)
+            if layout is not None:
+                layout.add(message, found)
     return {place: frozenset(ports) for place, ports in found.items()}
 
 
-def connected_out(message: memoryview) -> bool:
-    """
-    Say whether one row with its INFO attribute surely connected out.
+class _Layout:
+    """Where INFO stands in a row, and how to take all that is needed at once."""
 
-    Args:
-        message: One sock_diag message of a socket that sent no FIN.
-    """
-    info = sock_diag.attributes(message, sock_diag.ATTRIBUTES).get(sock_diag.INFO, b"")
-    if len(info) < _INFO.size:
-        return False
-    acked, unsent, sent, resent = _INFO.unpack_from(info)
-    (queue,) = struct.unpack_from("=I", message, sock_diag.SEND_QUEUE)
-    return bool(resent == 0 and acked + queue - unsent - sent == 1)
+    def __init__(self, start: int, header: bytes) -> None:
+        self.start = start
+        self.header = header
+        # Family, local port, addresses, send queue; then of struct tcp_info
+        # bytes_acked, notsent_bytes, bytes_sent, bytes_retrans.
+        gap = start + 4 - (sock_diag.SEND_QUEUE + 4)
+        fields = f"=16xB3x2s38s16xI{gap}x120xQ16xI52xQQ"
+        self._unpack = struct.Struct(fields).unpack_from
+
+    def add(self, message: memoryview, found: defaultdict[tuple[int, bytes], set[int]]) -> None:
+        """Add the port of a row to *found* if its socket surely connected out."""
+        family, port, key, queue, acked, unsent, sent, resent = self._unpack(message)
+        if resent or acked + queue - unsent - sent != 1:
+            return
+        if family == Family.IPV6 and key[2:14] == MAPPED:
+            family, key = Family.IPV4, unmapped_key(key)
+        found[family, key].add(int.from_bytes(port, "big"))
 
 
-def _place(message: memoryview) -> tuple[int, bytes, int]:
-    """Return family, group key and local port of one row, v4-mapped as IPv4."""
-    family = message[sock_diag.FAMILY]
-    start = sock_diag.ADDRESSES
-    key = bytes(message[start : start + 38])
-    port = int.from_bytes(message[start - 2 : start], "big")
-    if family == Family.IPV6 and key[2:14] == MAPPED:
-        return Family.IPV4, unmapped_key(key), port
-    return family, key, port
+def _layout(message: memoryview) -> _Layout | None:
+    """Return the layout of a row, None if it has no whole INFO."""
+    start = sock_diag.ATTRIBUTES
+    for number, value in sock_diag.attributes(message, start).items():
+        if number == sock_diag.INFO:
+            whole = len(value) >= INFO_BYTES
+            return _Layout(start, bytes(message[start : start + 4])) if whole else None
+        start += 4 + len(value) + 3 & ~3
+    return None

@@ -104,13 +104,16 @@ SO_REUSEADDR several such sockets share one address, and none was placed."""
 
 def _unproven(groups: Groups, settings: Settings, features: Features) -> set[int]:
     """Return the ports with an owner that may have been bound first."""
-    owned: defaultdict[Place, list[Sequence[int]]] = defaultdict(list)
-    for table in connected(groups):
-        for key, ports in table.ports.items():
-            owned[place(table.family, key)].append(ports)
     forgets = features.bucket_forgets is True
     autobind_reuse = settings.number("net.ipv4.ip_autobind_reuse", 0)
     proven = _proven(groups) if forgets and not autobind_reuse else {}
+    tables = list(connected(groups))
+    if not any(proven.values()):
+        return set().union(*(ports for table in tables for ports in table.ports.values()))
+    owned: defaultdict[Place, list[Sequence[int]]] = defaultdict(list)
+    for table in tables:
+        for key, ports in table.ports.items():
+            owned[place(table.family, key)].append(ports)
     found: set[int] = set()
     for where, lists in owned.items():
         found |= set().union(*lists) - proven.get(where, set())

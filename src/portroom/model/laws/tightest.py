@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from heapq import heapify, heappop
 
 import msgspec
 
@@ -145,8 +146,10 @@ def _most_first(counts: Counts, limit: int) -> Iterable[tuple[int, Family, bytes
             if sockets >= floor:
                 by_size.setdefault(sockets, []).append((family, key))
     for sockets in sorted(by_size, reverse=True):
-        for family, key in sorted(by_size[sockets]):
-            yield sockets, family, key
+        keys = by_size[sockets]
+        heapify(keys)  # few of them are taken, of perhaps tens of thousands
+        while keys:
+            yield sockets, *heappop(keys)
     rest = [
         (-sockets, family, key)
         for family, count in counts.items()
