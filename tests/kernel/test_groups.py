@@ -8,7 +8,6 @@ from collections import Counter
 
 import pytest
 
-from portroom.kernel.active import read_active
 from portroom.kernel.counters import read_counters
 from portroom.kernel.groups import read_groups
 from portroom.model.facts.ports import PortRange
@@ -322,7 +321,7 @@ def test_the_connecting_ends_are_known_and_no_others(netns):
 
 def known(scope=None):
     """Return the local ports that are known to have connected out."""
-    found = read_active(scope or PortRange(40000, 40099))
+    found = read_groups(scope or PortRange(40000, 40099), None, witnesses=True).active
     return {port for ports in found.values() for port in ports}
 
 

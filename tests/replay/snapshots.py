@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from portroom.kernel import proc_net, sock_diag
-from portroom.kernel.active import witnesses
+from portroom.kernel.active import Witnesses
 from portroom.kernel.collect import Collector, SplitCollector, inbound, tables
 from portroom.kernel.counters import parse_counters
 from portroom.kernel.groups import _covers
@@ -75,7 +75,7 @@ def recorded_groups(recording: Recording) -> Groups:
         found += tables(collector, Protocol.TCP, Kind.UNKNOWN)
     found += udp_tables(recording)
     folded = tuple(part for one in collectors for part in inbound(one, Protocol.TCP))
-    active = witnesses(recording.dump("tcp4-ext")) if _forgets(recording.features) else {}
+    active = connected_out(recording.dump("tcp4-ext")) if _forgets(recording.features) else {}
     return Groups(tuple(found), folded, active=active)
 
 
@@ -169,3 +169,11 @@ def ends(message: memoryview) -> bytes:
 def _forgets(features: Features) -> bool:
     """Say whether buckets surely forget, so that witnesses are of use."""
     return features.bucket_forgets is True
+
+
+def connected_out(datagrams):
+    """Return who surely connected out in a dump with INFO."""
+    witnesses = Witnesses()
+    for datagram in datagrams:
+        witnesses.feed(datagram)
+    return witnesses.active()

@@ -8,11 +8,11 @@ from hypothesis import strategies as some
 
 from portroom.errors import KernelDataError
 from portroom.kernel import proc_net, sock_diag
-from portroom.kernel.active import witnesses
 from portroom.kernel.collect import Collector, SplitCollector, inbound, tables
 from portroom.kernel.columns import Columns
 from portroom.model.facts.sockets import Family, Kind, Protocol
 from tests.replay.recordings import KERNELS, messages_of, recording
+from tests.replay.snapshots import connected_out
 
 DUMPS = ("tcp4", "tcp6", "udp4", "udp6", "tcp4-ext", "tcp4-many", "tcp4-timewait")
 TEXTS = ("tcp", "tcp6", "udp", "udp6")
@@ -54,7 +54,7 @@ def rows(datagrams):
 def walked(datagrams):
     """Return how many messages a walk finds, each looked at for who connected."""
     datagrams = list(datagrams)
-    witnesses(datagrams)
+    connected_out(datagrams)
     return sum(len(sock_diag.messages(datagram)) for datagram in datagrams)
 
 

@@ -5,9 +5,9 @@ import errno
 import pytest
 
 from portroom.errors import KernelDataError
-from portroom.kernel.active import witnesses
 from portroom.kernel.netlink import check_datagram, closing_start, raise_refusal
 from portroom.model.facts.sockets import Family
+from tests.replay.snapshots import connected_out
 
 
 def test_a_protocol_without_a_handler_is_refused(recorded):
@@ -56,7 +56,7 @@ def test_connecting_ends_are_told_from_accepted_ones(recorded):
     """INFO proves each established connection out, and calls no accepted socket one."""
     found = {
         port
-        for (family, _), ports in witnesses(recorded.dump("tcp4-ext")).items()
+        for (family, _), ports in connected_out(recorded.dump("tcp4-ext")).items()
         if family == Family.IPV4
         for port in ports
     }

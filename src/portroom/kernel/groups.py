@@ -22,6 +22,7 @@ from collections.abc import Callable
 from functools import partial
 
 from portroom.kernel import bytecode, sock_diag
+from portroom.kernel.active import INFO_EXTENSION, Active, Witnesses
 from portroom.kernel.collect import Collector, Covers, SplitCollector, inbound, tables
 from portroom.kernel.counters import read_counters
 from portroom.kernel.netlink import NETLINK_SOCK_DIAG, Netlink
@@ -53,6 +54,7 @@ def read_groups(
     *,
     threads: int = 1,
     times: bool = True,
+    witnesses: bool = False,
 ) -> Groups:
     """
     Read the TCP and UDP sockets of the calling thread's namespace, grouped.
@@ -64,12 +66,13 @@ def read_groups(
             None where they could not be read.
         threads: Threads that dump the connected sockets, split by local port.
         times: Whether TIME_WAIT can be reused, so that its age matters.
+        witnesses: Whether to ask who connected out, by one thread.
 
     Raises:
         OSError: sock_diag is missing or refused.
         KernelDataError: A reply cannot be read.
     """
-    reader = _Reader(scope)
+    reader = _Reader(scope, Witnesses() if witnesses else None)
     found = list(reader.listeners())
     listeners = Listeners(Groups(tuple(found), ()))
     ports = frozenset(port for table in found for ports in table.ports.values() for port in ports)
@@ -92,7 +95,7 @@ def read_groups(
         found += tables(collector, Protocol.TCP, Kind.UNKNOWN)
     found += reader.udp()
     folded = [part for one in collectors for part in inbound(one, Protocol.TCP)]
-    return Groups(tuple(found), tuple(folded), scope, reader.interrupted)
+    return Groups(tuple(found), tuple(folded), scope, reader.interrupted, reader.active())
 
 
 def _covers(listeners: Listeners) -> Covers:
@@ -153,9 +156,14 @@ def _all_automatic(
 class _Reader:
     """The dumps of one reading, all restricted to one range of local ports."""
 
-    def __init__(self, scope: PortRange | None) -> None:
+    def __init__(self, scope: PortRange | None, witnesses: Witnesses | None) -> None:
         self._scope = scope or PortRange(0, LAST_PORT)
+        self._witnesses = witnesses
         self.interrupted = False
+
+    def active(self) -> Active | None:
+        """Return who connected out, None where nobody asked."""
+        return None if self._witnesses is None else self._witnesses.active()
 
     def listeners(self) -> tuple[GroupTable, ...]:
         """Read the TCP listeners, on any port; v6only ones apart."""
@@ -186,9 +194,13 @@ class _Reader:
             threads: Threads that read, each its part of the ports.
             before: What to read first, or at the same time with several threads.
         """
+        only = (bytecode.automatic(),)
+        if self._witnesses is not None:
+            for job in before:
+                job()
+            return [self._witnessed(self._witnesses, Collector(listening, covers), only)]
         parts = _split(self._scope, threads)
         collectors = [Collector(listening, covers) for _ in parts]
-        only = (bytecode.automatic(),)
         every: list[Job] = [
             *before,
             *(
@@ -202,6 +214,19 @@ class _Reader:
         else:
             _in_parallel(every)
         return collectors
+
+    def _witnessed(
+        self, witnesses: Witnesses, collector: Collector, only: tuple[bytecode.Condition, ...]
+    ) -> Collector:
+        """Read the connected TCP sockets with INFO, for both at once."""
+
+        def feed(datagram: memoryview) -> None:
+            """Sort the rows, and look who connected out."""
+            collector.feed(datagram)
+            witnesses.feed(datagram)
+
+        self._dump(feed, CONNECTED, self._scope, only, INFO_EXTENSION)
+        return collector
 
     def ended(self, listening: frozenset[int], covers: Covers, times: bool) -> Collector:
         """Read TIME_WAIT, SYN_RECV and FIN_WAIT2 that have no explicit port."""
@@ -238,10 +263,11 @@ class _Reader:
         states: int,
         ports: PortRange,
         conditions: tuple[bytecode.Condition, ...],
+        extensions: int = 0,
     ) -> None:
         """Dump TCP of both families in one walk."""
         filter = bytecode.program((*bytecode.local_ports(ports), *conditions))
-        request = sock_diag.legacy_request(states, filter=filter)
+        request = sock_diag.legacy_request(states, extensions=extensions, filter=filter)
         self._ask(feed, sock_diag.TCPDIAG_GETSOCK, request)
 
     def _ask(self, feed: Callable[[memoryview], None], message_type: int, request: bytes) -> None:

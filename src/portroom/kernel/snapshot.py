@@ -36,9 +36,7 @@ from portroom.model.facts.snapshot import (
     Snapshot,
 )
 from portroom.model.facts.sockets import Kind
-from portroom.model.laws.buckets import connected
 from portroom.model.laws.ownership import owners_of, unowned
-from portroom.model.laws.scope import within
 from portroom.model.laws.tightest import Measured
 
 Read = TypeVar("Read")
@@ -143,7 +141,6 @@ def _with_groups(snapshot: Snapshot, settings: Settings, wanted: Wanted, proc: s
     features = trial.features(proc, bound_rows=unseen)
     if bound:
         features = msgspec.structs.replace(features, bound_inactive_rows=True)
-    groups.active = _witnesses(groups, settings, features)
     gaps = _doubts(groups, unseen=unseen and not features.bound_inactive_rows)
     return msgspec.structs.replace(snapshot, features=features, groups=groups, gaps=gaps)
 
@@ -157,9 +154,20 @@ def _read_steady(
     attempts = ATTEMPTS
     while True:
         attempts -= 1
-        groups = read_groups(scope, counters, threads=_threads(counters, threads), times=times)
+        groups = read_groups(
+            scope,
+            counters,
+            threads=_threads(counters, threads),
+            times=times,
+            witnesses=_are_few(counters),
+        )
         if not (groups.interrupted and attempts):
             return groups
+
+
+def _are_few(counters: Counters | None) -> bool:
+    """Say whether there are so few sockets that each can be asked who connected."""
+    return counters is not None and counters.tcp_inuse + counters.tcp6_inuse <= WITNESSES_UP_TO
 
 
 def _threads(counters: Counters | None, asked: int) -> int:
@@ -175,23 +183,6 @@ def _threads(counters: Counters | None, asked: int) -> int:
         return asked
     free_processors = len(os.sched_getaffinity(0)) - os.getloadavg()[0]
     return 2 if free_processors >= ENOUGH_PROCESSORS else 1
-
-
-def _witnesses(
-    groups: Groups, settings: Settings, features: Features
-) -> dict[tuple[int, bytes], frozenset[int]] | None:
-    """Return who connected out, where that can prove anything and is cheap."""
-    if not features.bucket_forgets:
-        return None
-    inside = within(groups, settings.ephemeral)
-    sockets = sum(sum(map(len, table.ports.values())) for table in connected(inside))
-    if sockets > WITNESSES_UP_TO:
-        return None
-    if not sockets:
-        return {}
-    from portroom.kernel.active import read_active
-
-    return read_active(settings.ephemeral)
 
 
 def _doubts(groups: Groups, *, unseen: bool) -> tuple[Gap, ...]:

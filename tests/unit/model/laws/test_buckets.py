@@ -26,7 +26,7 @@ ELSEWHERE = ("198.51.100.2", 443)
 
 def doubtful(*tables, features=FORGETS, active=None, **numbers):
     """Return the ports in doubt."""
-    groups = Groups(tables, (), active=active or {})
+    groups = Groups(tables, (), active=active)
     return buckets(groups, settings(**numbers), features).doubtful
 
 
@@ -99,6 +99,22 @@ def test_no_port_proves_the_whole_port_of_its_address():
 
     assert set() == doubtful(no_port, table(40000, remote=ELSEWHERE))
     assert {40000} == doubtful(no_port, table(40000, local="192.0.2.2"))
+
+
+def test_no_port_alone_proves_nothing_where_the_kernel_was_asked():
+    """An accepted socket inherits the flag of its listener, which may be gone."""
+    no_port = table(40000, kind=Kind.NO_PORT)
+    (key,) = no_port.ports
+
+    assert {40000} == doubtful(no_port, active={})
+    assert set() == doubtful(no_port, active={(2, key): frozenset({40000})})
+
+
+def test_a_listener_as_remote_end_proves_nothing_where_the_kernel_was_asked():
+    """Somebody may have connected from that port before it listened."""
+    tables = [table(40000, local=LOOP, remote=(LOOP, port)) for port in (9000, 9001)]
+
+    assert {40000} == doubtful(*tables, listener(9000), listener(9001), active={})
 
 
 def test_two_that_connected_out_prove_their_port():
