@@ -29,6 +29,7 @@ VERSION = "portroom --version"
 STATUS = "portroom status"
 HEADROOM = "portroom headroom -o json"
 SESSIONS = "portroom sessions -o json"
+HEADROOM_OWNERS = "portroom headroom --owners -o json"
 
 
 def headroom(threads: int) -> str:
@@ -128,6 +129,17 @@ def sum_of_states(output: bytes) -> int:
     """
     keys = json.loads(output)["keys"]
     return sum(sum(key["states"].values()) for key in keys)
+
+
+def count_owned(output: bytes) -> int:
+    """
+    Return the sockets whose process a headroom answer names.
+
+    >>> count_owned(b'{"keys": [{"owners": [{"sockets": 2}, {"sockets": 1}]}]}')
+    3
+    """
+    keys = json.loads(output)["keys"]
+    return sum(owner["sockets"] for key in keys for owner in key["owners"])
 
 
 def count_sessions(output: bytes) -> int:

@@ -108,12 +108,14 @@ def owners() -> Case:
         (
             commands.ss_owners(),
             commands.psutil(runs_at_most=3),
+            commands.portroom(commands.HEADROOM_OWNERS, commands.count_owned),
             commands.portroom(commands.SESSIONS, commands.count_sessions),
         ),
         (
             Comparison(SS_OWNERS, SS_OWNERS, Figure.SPEED),
             Comparison(commands.PSUTIL, SS_OWNERS, Figure.SPEED),
-            Comparison(commands.SESSIONS, SS_OWNERS, Figure.SPEED, 4),
+            Comparison(commands.HEADROOM_OWNERS, SS_OWNERS, Figure.SPEED, 4),
+            Comparison(commands.SESSIONS, SS_OWNERS, Figure.SPEED),
         ),
     )
 

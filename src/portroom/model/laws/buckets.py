@@ -109,7 +109,8 @@ def _unproven(groups: Groups, settings: Settings, features: Features) -> set[int
     proven = _proven(groups) if forgets and not autobind_reuse else {}
     tables = list(connected(groups))
     if not any(proven.values()):
-        return set().union(*(ports for table in tables for ports in table.ports.values()))
+        every = (ports for table in tables for ports in table.ports.values())
+        return _union(every, settings.ephemeral.ports)
     owned: defaultdict[Place, list[Sequence[int]]] = defaultdict(list)
     for table in tables:
         for key, ports in table.ports.items():
@@ -117,6 +118,16 @@ def _unproven(groups: Groups, settings: Settings, features: Features) -> set[int
     found: set[int] = set()
     for where, lists in owned.items():
         found |= set().union(*lists) - proven.get(where, set())
+    return found
+
+
+def _union(groups: Iterable[Sequence[int]], enough: int) -> set[int]:
+    """Return the ports of all groups; a million sockets soon have every port."""
+    found: set[int] = set()
+    for ports in groups:
+        found.update(ports)
+        if len(found) >= enough:
+            break
     return found
 
 

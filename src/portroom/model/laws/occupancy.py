@@ -95,7 +95,8 @@ def connect_figures(own: Own, buckets: Buckets, settings: Settings) -> Figures:
         settings: The range, for the port that a same-parity range may lose.
     """
     held = _own_held(own, buckets)
-    doubtful = len(buckets.doubtful) - len(held & buckets.doubtful)
+    all_in_doubt = len(buckets.doubtful) == len(buckets.open_ports)
+    doubtful = len(buckets.doubtful) - len(held if all_in_doubt else held & buckets.doubtful)
     doubtful += sum(
         not surely and port not in buckets.doubtful
         for port, surely in own.reusable.items()
@@ -139,10 +140,7 @@ def settled(
 
 def _own_held(own: Own, buckets: Buckets) -> set[int]:
     """Return the open ports that the key's own sockets surely hold."""
-    held: set[int] = set()
-    for ports in own.held:
-        held.update(buckets.open_ports.intersection(ports))
-    return held
+    return set().union(*map(buckets.open_ports.intersection, own.held))
 
 
 def _lost_port(settings: Settings, free: int, free_ends: set[int]) -> int:
