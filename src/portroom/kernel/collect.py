@@ -77,7 +77,8 @@ class Column:
         for key, numbers in self.lists.items():
             if len(numbers) >= COMPACT_PORTS:
                 packed = self._packed.setdefault(key, array(self._typecode))
-                packed.extend(numbers)
+                # An array is copied; a list would be taken number by number.
+                packed.extend(array(self._typecode, numbers))
                 numbers.clear()
 
     def result(self) -> Numbers:

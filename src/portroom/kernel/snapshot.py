@@ -126,8 +126,8 @@ def _header(netns: NetnsId | None, proc: str) -> Snapshot:
 
 def _with_groups(snapshot: Snapshot, settings: Settings, wanted: Wanted, proc: str) -> Snapshot:
     """Return a Snapshot with its groups, and what they were read with."""
-    trial = Trial()
     counters = None if isinstance(snapshot.counters, Gap) else snapshot.counters
+    trial = Trial(counters.tcp_alloc if counters else 0)
     scope = None if wanted.all_ports else settings.ephemeral
     try:
         groups = _read_steady(scope, counters, settings, wanted.threads)

@@ -138,9 +138,11 @@ def settled(
     )
 
 
-def _own_held(own: Own, buckets: Buckets) -> set[int]:
+def _own_held(own: Own, buckets: Buckets) -> frozenset[int]:
     """Return the open ports that the key's own sockets surely hold."""
-    return set().union(*map(buckets.open_ports.intersection, own.held))
+    if len(own.held) == 1:
+        return buckets.open_ports.intersection(own.held[0])
+    return buckets.open_ports.intersection(set().union(*own.held))
 
 
 def _lost_port(settings: Settings, free: int, free_ends: set[int]) -> int:
