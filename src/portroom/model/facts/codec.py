@@ -6,6 +6,7 @@ must be. Whatever is wrong with a file is one sentence.
 
 from __future__ import annotations
 
+import datetime
 import zlib
 from typing import Any
 
@@ -29,7 +30,7 @@ class Header(msgspec.Struct, frozen=True):
     format: str
     format_version: int
     host: str
-    taken_at: str
+    taken_at: datetime.datetime
     compressed_bytes: int
 
 
@@ -41,7 +42,7 @@ def encode(snapshot: Snapshot) -> bytes:
         FORMAT,
         FORMAT_VERSION,
         document.host,
-        document.taken_at.isoformat(),
+        document.taken_at,
         len(parts),
     )
     return msgspec.json.encode(header) + b"\n" + parts
