@@ -124,7 +124,7 @@ def test_a_process_is_found_by_its_id(listening):
 @pytest.mark.parametrize(
     ("words", "seen"),
     [
-        (["--state", "establishd"], "'establishd'"),
+        (["--state", "establishedd"], "'establishedd'"),
         (["--proto", "unix"], "out of scope"),
         (["--local", "443"], "'443'"),
         (["--remote", "10.0.0.0/99"], "'10.0.0.0/99'"),

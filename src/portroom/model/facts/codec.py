@@ -6,7 +6,6 @@ must be. Whatever is wrong with a file is one sentence.
 
 from __future__ import annotations
 
-import datetime
 import zlib
 from typing import Any
 
@@ -30,7 +29,7 @@ class Header(msgspec.Struct, frozen=True):
     format: str
     format_version: int
     host: str
-    taken_at: datetime.datetime
+    taken_at: str
     compressed_bytes: int
 
 
@@ -42,7 +41,7 @@ def encode(snapshot: Snapshot) -> bytes:
         FORMAT,
         FORMAT_VERSION,
         document.host,
-        document.taken_at,
+        document.taken_at.isoformat().replace("+00:00", "Z"),
         len(parts),
     )
     return msgspec.json.encode(header) + b"\n" + parts
