@@ -7,6 +7,7 @@ import msgspec
 from portroom.api.source import Live, Saved, Source
 from portroom.errors import InvalidRequestError
 from portroom.kernel import snapshot as reading
+from portroom.kernel.route import LOOPBACK
 from portroom.kernel.snapshot import Wanted, take
 from portroom.model.facts.answers import Headroom, Key, RangeUse, Status
 from portroom.model.facts.questions import HeadroomQuestion
@@ -156,7 +157,7 @@ def _wanted(question: HeadroomQuestion) -> KeysWanted:
         from portroom.model.laws.target import parse_target
 
         protocol = protocol or Protocol.TCP
-        remotes = resolve(parse_target(question.address), protocol)
+        remotes = tuple(map(_reached, resolve(parse_target(question.address), protocol)))
     return KeysWanted(
         protocol,
         question.operation,
@@ -164,6 +165,14 @@ def _wanted(question: HeadroomQuestion) -> KeysWanted:
         _local_address(question.from_address, remotes),
         question.limit,
     )
+
+
+def _reached(remote: Endpoint) -> Endpoint:
+    """Return where connect() really goes: the wildcard is this host's loopback."""
+    from portroom.model.facts.sockets import is_wildcard, packed_address
+
+    family, packed = packed_address(remote.address)
+    return Endpoint(LOOPBACK[family], remote.port) if is_wildcard(packed) else remote
 
 
 def _local_address(text: str | None, remotes: tuple[Endpoint, ...]) -> str | None:

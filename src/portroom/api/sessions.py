@@ -175,7 +175,8 @@ def _owners_gaps(owners: Owners | Gap, rows: Rows, shown: Iterable[int]) -> tupl
     if owners.complete:
         return ()
     unseen = sum(bool(rows.inode[i]) and rows.inode[i] not in owners.by_inode for i in shown)
-    reason = f"{unseen} sockets have an owner that was not seen; {UNREADABLE}"
+    sockets = "1 socket has" if unseen == 1 else f"{unseen} sockets have"
+    reason = f"{sockets} an owner that was not seen; {UNREADABLE}"
     return (Gap("owners", reason, ("sessions.owners",)),) if unseen else ()
 
 

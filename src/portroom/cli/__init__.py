@@ -118,7 +118,7 @@ def _usage(error: object) -> str:
     assert isinstance(error, click.UsageError)
     path = error.ctx.command_path if error.ctx else "portroom"
     message = " ".join(error.format_message().split())
-    stop = "" if message.endswith(("?", ".", ")")) else "."
+    stop = "" if message.endswith(("?", ".", "?)")) else "."
     return f"{message}{stop} Try `{path} --help`."
 
 

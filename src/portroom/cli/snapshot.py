@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=exit_statuses(_4="the file could not be written; nothing was changed"))
-@click.option("--out", metavar="FILE", help="Write to this file, mode 0600.")
+@click.option("--out", metavar="FILE", help="Write to this file, mode 0600; - is standard output.")
 @click.option("--force", is_flag=True, help="Replace FILE if it is there already.")
 @click.option("--sessions", is_flag=True, help="Keep every single socket, its queues and owners.")
 @click.option("--redact", is_flag=True, help="Replace addresses, names and ids; counts stay.")
@@ -49,6 +49,7 @@ def snapshot(
     from portroom.cli.files import check_target, write_file
     from portroom.cli.output import write
 
+    out = None if out == "-" else out
     _check(out, force, output)
     if out is not None:
         check_target(out, replace=force)

@@ -85,7 +85,8 @@ def host_inode(proc: str = PROC, run: str = RUN) -> int:
     Return the inode of the namespace that is called ``host``.
 
     That of pid 1. Where looking at it is not permitted: that of kernel
-    threads, else the caller's own unless it is mounted under another name.
+    threads, else the caller's own if it is the initial one, which alone has
+    the limit of the whole system on orphans. 0 where it cannot be told.
     """
     processes = ["1", "2"] if read_command(2, proc) == "kthreadd" else ["1"]
     for process in processes:
@@ -94,7 +95,8 @@ def host_inode(proc: str = PROC, run: str = RUN) -> int:
             return inode
     # "self" is the main thread, which never enters a namespace.
     own = _inode(f"{proc}/self") or 0
-    return 0 if own in _mounted(run) else own
+    initial = os.path.exists(f"{proc}/sys/net/ipv4/tcp_max_orphans")
+    return own if initial and own not in _mounted(run) else 0
 
 
 def nsfs_device() -> int:

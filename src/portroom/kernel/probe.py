@@ -23,7 +23,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from portroom.errors import NotSupportedError
+from portroom.errors import InvalidRequestError, NotSupportedError
 from portroom.model.facts.sockets import Endpoint
 
 IP_BIND_ADDRESS_NO_PORT = 24
@@ -52,8 +52,9 @@ def probe(remote: Endpoint, local_address: str, ports: Iterable[int]) -> Probed:
             in TIME_WAIT towards *remote*, whose entry the probe would take.
 
     Raises:
-        NotSupportedError: This kernel cannot be asked without a packet.
-        OSError: The network refuses before the search for a port.
+        InvalidRequestError: *local_address* is none of this host.
+        NotSupportedError: This kernel cannot be asked without a packet, or the
+            network refuses before the search for a port.
     """
     free, held = set(), set()
     for port in ports:
@@ -70,7 +71,11 @@ def probe(remote: Endpoint, local_address: str, ports: Iterable[int]) -> Probed:
         elif number in (errno.EOPNOTSUPP, errno.ENOPROTOOPT):
             raise NotSupportedError(_reason(number), "Ports in doubt stay in doubt.")
         else:
-            raise OSError(number, f"probe of {remote} from {local_address}")
+            raise NotSupportedError(
+                f"The probe of {remote} from {local_address} was refused before the search "
+                f"for a port: {errno.errorcode.get(number, number)}.",
+                "connect() would be refused so too.",
+            )
     return Probed(frozenset(free), frozenset(held))
 
 
@@ -112,12 +117,21 @@ def _ask(remote: Endpoint, local_address: str, port: int) -> int:
     """Return the errno of a deferred connect from one port, 0 for success."""
     family = socket.AF_INET6 if ":" in remote.address else socket.AF_INET
     try:
-        with deferred(family, port) as handle:
-            handle.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-            handle.bind((local_address, 0))
-            return handle.connect_ex((remote.address, remote.port))
+        handle = deferred(family, port)
     except OSError as error:
         return error.errno or errno.EIO
+    with handle:
+        handle.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        try:
+            handle.bind((local_address, 0))
+        except OSError as error:
+            # The same errno as of a held port, and another matter.
+            name = errno.errorcode.get(error.errno or 0, "error")
+            raise InvalidRequestError(
+                f"Nothing can be connected from {local_address}: bind() says {name}.",
+                "Give --from an address of this host.",
+            ) from None
+        return handle.connect_ex((remote.address, remote.port))
 
 
 def _reason(number: int) -> str:

@@ -27,6 +27,12 @@ ROUTE = struct.Struct("=BBBBBBBBI")
 
 ATTRIBUTES = 16 + ROUTE.size
 
+TYPE = 16 + 7
+"""Where rtm_type stands in a message."""
+
+UNCONNECTABLE = (3, 5)
+"""RTN_BROADCAST and RTN_MULTICAST. Source: include/uapi/linux/rtnetlink.h."""
+
 ADDRESS_BYTES = {Family.IPV4: 4, Family.IPV6: 16}
 
 LOOPBACK = {Family.IPV4: "127.0.0.1", Family.IPV6: "::1"}
@@ -95,7 +101,8 @@ def parse_route(reply: bytes, family: Family, remote: bytes, local: bytes | None
         local: Address that was asked to go from; the kernel does not repeat it.
 
     Raises:
-        OSError: EADDRNOTAVAIL: the device has no address to go from.
+        OSError: EADDRNOTAVAIL: the device has no address to go from;
+            ENETUNREACH: nothing can be connected to a multicast or broadcast.
         KernelDataError: It is no route.
     """
     found = attributes(reply, ATTRIBUTES)
@@ -103,6 +110,10 @@ def parse_route(reply: bytes, family: Family, remote: bytes, local: bytes | None
     text = address_text(family, remote)
     if int.from_bytes(reply[4:6], "little") != RTM_NEWROUTE or len(device) != 4:
         raise KernelDataError(f"Route to {text}: expected a route, got {reply[:128].hex()}.")
+    if reply[TYPE] in UNCONNECTABLE:
+        # What connect() of TCP answers. Source: tcp_v4_connect.
+        number = errno.ENETUNREACH
+        raise OSError(number, os.strerror(number), f"route to {text}")
     source = local or found.get(RTA_PREFSRC, b"").ljust(16, b"\0")
     if is_wildcard(source):
         # What connect() answers. Source: ipv6_dev_get_saddr.

@@ -38,9 +38,6 @@ REQ_PROTOCOL = 3
 NO_PORT_BIT = 0x01
 """Bit of SOCKOPT's second byte: IP_BIND_ADDRESS_NO_PORT is set."""
 
-DEFER_CONNECT_BIT = 0x04
-"""Bit of SOCKOPT's second byte: a fast-open connect() waits for data."""
-
 
 def request(
     family: int, protocol: int, states: int, *, extensions: int = 0, filter: bytes = b""

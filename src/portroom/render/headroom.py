@@ -72,7 +72,7 @@ def all_as_text(answers: Sequence[Headroom], style: Style) -> str:
     tightest = found[0][1] if found else None
     where = found[0][0].netns if found else None
     known = not gaps.hides(gaps_found, "keys")
-    lines = headline(tightest, total, style, known=known, netns=where)
+    lines = headline(tightest, total, style, known=known, netns=where, named=several)
     if total == 1 and len(found) == 1:
         lines += ["", *detail(found[0][1], gaps_found, style)]
     elif found:
@@ -81,9 +81,13 @@ def all_as_text(answers: Sequence[Headroom], style: Style) -> str:
     return "\n".join([*lines, "", *gaps.footer(answers, style)]) + "\n"
 
 
-def tightness(key: Key) -> tuple[int, int, float]:
-    """Return what sorts keys by how little surely fits, then by how full they are."""
-    return (key.free_ports, key.free_ports_max, -key.occupancy_ratio)
+def tightness(key: Key) -> float:
+    """
+    Return what sorts the keys of several namespaces, the fullest first.
+
+    Within one answer it changes nothing: its keys come in that order.
+    """
+    return -key.occupancy_ratio
 
 
 def headline(
@@ -93,6 +97,7 @@ def headline(
     *,
     known: bool = True,
     netns: NetnsId | None = None,
+    named: bool = False,
 ) -> list[str]:
     """
     Return the answer in words.
@@ -103,12 +108,14 @@ def headline(
         style: Its width breaks the lines.
         known: Whether no key means that nothing is held.
         netns: Where the tightest key is.
+        named: Whether to name that namespace, because there are several.
     """
     if key is None:
         text = "Nothing holds a local port towards any destination."
         text = text if known else "How many more connections fit is not known."
         return [paint(line, "bold", style) for line in wrap(text, style)]
-    rank = f", the tightest of {plural(total, 'key')}" if total > 1 else ""
+    rank = f" in namespace {printable(netns.name)}" if named and netns else ""
+    rank += f", the tightest of {plural(total, 'key')}" if total > 1 else ""
     return [
         paint(line, look(key, "bold"), style) for line in wrap(answered(key, rank, netns), style)
     ]

@@ -40,10 +40,10 @@ def all_as_text(answers: Sequence[Status], style: Style) -> str:
     return "\n".join([*lines, "", *gaps.footer(answers, style)]) + "\n"
 
 
-def _rank(answer: Status) -> tuple[int, int, float]:
+def _rank(answer: Status) -> float:
     """Return what sorts namespaces by their tightest key; none comes last."""
     keys = [headroom.tightness(key) for key in answer.tightest]
-    return min(keys, default=(1 << 17, 0, 0.0))
+    return min(keys, default=1.0)
 
 
 def _all_headline(ranked: Sequence[Status], style: Style) -> list[str]:

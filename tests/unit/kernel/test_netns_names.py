@@ -148,12 +148,19 @@ def test_the_host_is_that_of_kernel_threads_where_pid_1_is_not_seen(tmp_path):
 
 def test_the_host_is_the_callers_own_where_nothing_else_is_seen(tmp_path):
     """
-    Unless it is mounted: then it is another one, and nobody is called host.
+    If it is the initial one, which alone limits the orphans of the whole system,
+    and is not mounted: else it is another one, and nobody is called host.
     """
     proc = Proc(tmp_path)
     (tmp_path / "self/ns/net").symlink_to(f"net:[{OWN}]")
     run = tmp_path / "run"
     run.mkdir()
+
+    assert 0 == host_inode(str(proc.root), str(run))
+
+    orphans = tmp_path / "sys/net/ipv4/tcp_max_orphans"
+    orphans.parent.mkdir(parents=True)
+    orphans.write_text("65536")
 
     assert OWN == host_inode(str(proc.root), str(run))
 
