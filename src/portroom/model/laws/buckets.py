@@ -110,7 +110,7 @@ def _unproven(groups: Groups, settings: Settings, features: Features) -> set[int
     tables = list(connected(groups))
     if not any(proven.values()):
         every = (ports for table in tables for ports in table.ports.values())
-        return _union(every, settings.ephemeral.ports)
+        return _union(every, eligible(settings))
     owned: defaultdict[Place, list[Sequence[int]]] = defaultdict(list)
     for table in tables:
         for key, ports in table.ports.items():
@@ -121,12 +121,12 @@ def _unproven(groups: Groups, settings: Settings, features: Features) -> set[int
     return found
 
 
-def _union(groups: Iterable[Sequence[int]], enough: int) -> set[int]:
-    """Return the ports of all groups; a million sockets soon have every port."""
+def _union(groups: Iterable[Sequence[int]], enough: frozenset[int]) -> set[int]:
+    """Return the ports of all groups; a million sockets soon have all of *enough*."""
     found: set[int] = set()
     for ports in groups:
         found.update(ports)
-        if len(found) >= enough:
+        if len(found) >= len(enough) and enough <= found:
             break
     return found
 
