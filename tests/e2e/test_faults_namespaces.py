@@ -47,7 +47,7 @@ def test_what_is_no_namespace_is_named_as_what_it_is(tmp_path, command):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("../../x", "../../x does not exist"),
+        ("../../no-such-place", "../../no-such-place does not exist"),
         ("..", "No network namespace '..'"),
         ("", "No network namespace ''"),
         ("no-such-name", "`ip netns list` shows the names"),
