@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
+from portroom.api.look import UNREADABLE
 from portroom.api.source import Live, Saved, Source
 from portroom.errors import NotSupportedError
 from portroom.kernel.owners import read_owners
@@ -19,11 +20,6 @@ from portroom.model.laws.sessions import SessionsQuestion
 from portroom.model.laws.summary import states_gap, summary
 
 __all__ = ["SessionsQuestion", "add_sessions", "sessions", "user_names"]
-
-UNREADABLE = (
-    "some belong to processes that may not be looked at: that needs CAP_SYS_PTRACE"
-    " and CAP_DAC_READ_SEARCH"
-)
 
 OwnersOf = Callable[[Iterable[int]], Owners | Gap]
 """Where the owners of sockets, given by inode, come from."""
