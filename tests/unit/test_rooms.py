@@ -26,8 +26,12 @@ EMPTY_NAMES = {"utils", "common", "core", "helpers", "services", "managers"}
 PORTABLE_CORE = {
     "errors.py",
     "model/facts/ports.py",
+    "model/facts/sysctl_files.py",
     "model/laws/boot.py",
     "model/laws/acceptance.py",
+    "model/laws/dialects.py",
+    "model/laws/proc_parsers.py",
+    "model/laws/sysctl_lines.py",
     "model/advice/collisions.py",
     "kernel/files.py",
     "kernel/sysctl.py",
