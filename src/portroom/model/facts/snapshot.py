@@ -12,43 +12,17 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 
 import msgspec
 
+from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap, not_looked_at, part_or_none
 from portroom.model.facts.ports import PortRange, PortSet
 from portroom.model.facts.sockets import Family, Kind, Owner, Protocol, TcpState
 
-Part = TypeVar("Part")
+__all__ = ["NOT_LOOKED_AT", "Gap", "NetnsId", "Snapshot", "not_looked_at", "part_or_none"]
 
 ADDRESS_KEY_BYTES = 38
 """Remote port (2, big-endian), local and remote address (16 each), device (4)."""
-
-
-class Gap(msgspec.Struct, frozen=True):
-    """
-    Something that could not be read, and what it makes uncertain.
-
-    ``source`` names what was asked, ``reason`` is one word or one sentence
-    for a person, ``affects`` names the fields of the answer.
-    """
-
-    source: str
-    reason: str
-    affects: tuple[str, ...] = ()
-
-
-NOT_LOOKED_AT = "not_looked_at"
-
-
-def not_looked_at(part: str, *affects: str) -> Gap:
-    """Return the Gap of a *part* that nobody asked for."""
-    return Gap(part, NOT_LOOKED_AT, affects)
-
-
-def part_or_none(part: Part | Gap) -> Part | None:
-    """Return a part if it was read, else None."""
-    return None if isinstance(part, Gap) else part
 
 
 class NetnsId(msgspec.Struct, frozen=True):
