@@ -4,69 +4,54 @@ Rules of this file:
 
 - how a sysctl is taken is a row of ``KNOWN``, never a branch on its name;
 - a value is canonical text: ``"15000 64000"``, ``"8080,9000-9100"``, ``"1"``;
-- it holds for Linux 6.18 with ``kernel.sysctl_writes_strict = 1``, the default;
-  kernels that take more numbers as signed return shorter counts, same values;
+- it holds for Linux 6.18 with ``kernel.sysctl_writes_strict = 1``, the default.
+  Earlier kernels take more of the numbers as signed: the value is the same, and
+  where something follows the number, the count is shorter;
 - part of the portable core: standard library and Python 3.9 syntax only.
 
-Source: Linux kernel/sysctl.c, proc_get_long, do_proc_dointvec,
-do_proc_douintvec_w, do_proc_doulongvec_minmax, proc_do_large_bitmap;
-fs/proc/proc_sysctl.c, proc_sys_call_handler.
+Source: Linux fs/proc/proc_sysctl.c, proc_sys_call_handler; kernel/sysctl.c,
+proc_first_pos_non_zero_ignore; net/ipv4/sysctl_net_ipv4.c, ipv4_table,
+ipv4_net_table; net/netfilter/nf_conntrack_standalone.c; fs/file_table.c.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from portroom.model.facts.ports import LAST_PORT, PortRange, PortSet
+from portroom.model.facts.ports import LAST_PORT, PortSet
+from portroom.model.laws.proc_parsers import (
+    INT_MAX,
+    Build,
+    RefusedError,
+    Shape,
+    parse_numbers,
+    parse_ports,
+)
 
 RANGE_KEY = "net.ipv4.ip_local_port_range"
 RESERVED_KEY = "net.ipv4.ip_local_reserved_ports"
 START_KEY = "net.ipv4.ip_unprivileged_port_start"
 
-INT_MIN, INT_MAX, UINT_MAX = -(2**31), 2**31 - 1, 2**32 - 1
-LONG_MAX, ULONG_MAX = 2**63 - 1, 2**64 - 1
-
-BLANKS = b"\t\n\v\f\r \xa0"
-"""What may stand before a number: the kernel's isspace(), which is that of Latin-1."""
-
-AFTER_NUMBER, AFTER_FIRST_PORT, AFTER_LAST_PORT = b" \t\n", b"-,\n", b",\n\0"
-
-LONGEST_NUMBER_BYTES = 20
-"""A number of more bytes, its sign included, is refused, whatever its value."""
-
-NUMBER = re.compile(rb"0[xX](?P<hex>[0-9a-fA-F]+)|(?P<octal>0[0-7]*)|(?P<decimal>[1-9][0-9]*)")
-BASES = {"hex": 16, "octal": 8, "decimal": 10}
-
-NOTES, QUOTED_BYTES = 3, 24
-"""The most oddities that one reason tells, and the most bytes that it quotes."""
-
-
-class Build(NamedTuple):
-    """
-    What was fixed when a kernel was built, as on x86-64.
-
-    One write looks at one byte less than a page, and gets no memory for
-    ``memory_bytes`` or more. Times are kept in ticks (CONFIG_HZ).
-    """
-
-    page_bytes: int = 4096
-    ticks_per_s: int = 250
-    memory_bytes: int = 1 << 22
-
+UINT_MAX = 2**32 - 1
+LONG_MAX = 2**63 - 1
 
 USUAL_BUILD = Build()
+
+NOTES = 3
+"""The most oddities that one reason tells."""
 
 
 class Written(NamedTuple):
     """
     What one write(2) did, or several on one descriptor.
 
-    ``consumed_bytes`` is what write(2) returned, added up, and 0 where it
-    refused; ``value`` what the sysctl holds afterwards; ``refusal`` the name of
-    the errno, or "". ``reason`` says for a person what was seen and which rule
-    refuses it, or what is odd about what was accepted; "" where nothing is.
+    Args:
+        consumed_bytes: What write(2) returned, added up; 0 where it refused.
+        value: What the sysctl holds afterwards, canonical.
+        refusal: The name of the errno, or "" where the kernel accepted.
+        reason: For a person: what was seen and which rule refuses it, or what
+            is odd about what was accepted; "" where nothing is.
     """
 
     consumed_bytes: int
@@ -80,54 +65,48 @@ class Taking(NamedTuple):
     How the kernel takes what is written to one sysctl.
 
     Args:
-        lowest: The lowest that a number may be.
-        highest: The highest that a number may be.
+        take: What it does with the bytes of one write.
+        shape: What it can hold.
         default: What a new kernel or namespace holds, canonical; None where it
             depends on the machine.
-        numbers: The most numbers it holds; None for a list of ports.
-        signed: A minus sign may stand before a number.
-        tells_rest: What follows the last number makes the count short.
-        in_ticks: It is a time in seconds, kept in ticks.
         rule: Refuses numbers within their bounds because of another sysctl.
+        later: What becomes of a write that does not begin at byte 0.
     """
 
-    lowest: int = INT_MIN
-    highest: int = INT_MAX
+    take: Callable[[_Write], _Done]
+    shape: Shape
     default: str | None = None
-    numbers: int | None = 1
-    signed: bool = True
-    tells_rest: bool = True
-    in_ticks: bool = False
     rule: Callable[[Sequence[int], Mapping[str, str]], None] | None = None
+    later: str = "ignored"
 
 
 class _Write(NamedTuple):
-    """One write(2), of which only the bytes before *stop* are looked at."""
+    """One write(2), and what the sysctls hold before."""
 
     row: Taking
     data: bytes
-    stop: int
     offset: int
     before: str
     state: Mapping[str, str]
     build: Build
 
 
-class _Number(NamedTuple):
-    """A number as written; *end* is where the byte after it stands."""
+class _Done(NamedTuple):
+    """What one write(2) did; the notes of a refusal are its reason."""
 
-    value: int
-    text: str
-    base: int
-    end: int
-
-
-class _RefusedError(Exception):
-    """The kernel answers EINVAL; the message is the reason."""
+    consumed_bytes: int
+    value: str
+    notes: Sequence[str]
+    refusal: str = ""
 
 
 def write_once(
-    key: str, data: bytes, state: Mapping[str, str], *, offset: int = 0, build: Build = USUAL_BUILD
+    key: str,
+    data: bytes,
+    state: Mapping[str, str],
+    *,
+    offset: int = 0,
+    build: Build = USUAL_BUILD,
 ) -> Written:
     r"""
     Return what one write(2) does.
@@ -151,18 +130,13 @@ def write_once(
     >>> write_once(RANGE_KEY, b"80 65535", {START_KEY: "1024"}).refusal
     'EINVAL'
     """
-    row = KNOWN[key]
-    before = state.get(key, row.default or "")
-    if not data:
-        return Written(0, before, "", "0 bytes: nothing happens")
-    if len(data) >= build.memory_bytes:
-        return Written(0, before, "ENOMEM", f"{len(data)} bytes get no memory in the kernel")
-    take = _take_ports if row.numbers is None else _take_numbers
-    stop = min(len(data), build.page_bytes - 1)
-    try:
-        return take(_Write(row, data, stop, offset, before, state, build))
-    except _RefusedError as refusal:
-        return Written(0, before, "EINVAL", str(refusal))
+    done = _write(key, data, state, offset, build)
+    notes = list(done.notes)
+    if offset and not done.refusal:
+        notes.append(f"{KNOWN[key].later}: it begins at byte {offset}")
+    if KNOWN[key].take is _take_ports and not done.refusal and done.consumed_bytes < len(data):
+        notes.append(f"one write takes {done.consumed_bytes} of {len(data)} bytes")
+    return Written(done.consumed_bytes, done.value, done.refusal, _sentence(notes))
 
 
 def write_whole(
@@ -172,7 +146,7 @@ def write_whole(
     Return what a writer does that goes on after a short count.
 
     It writes what is left to the same descriptor until nothing is or the kernel
-    refuses. A refusal then leaves what the writes before it did.
+    refuses. A refusal leaves what the writes before it did.
 
     Args:
         key: A sysctl of ``KNOWN``.
@@ -180,22 +154,26 @@ def write_whole(
         state: What each sysctl holds now, as for write_once().
         build: What was fixed when the kernel was built.
 
+    Raises:
+        KeyError: This law does not know the sysctl.
+
     >>> write_whole(RANGE_KEY, b"15000 64000 junk", {}).consumed_bytes
     16
     >>> write_whole(RESERVED_KEY, b"\n" * 4095 + b"8080", {}).value
     '8080'
     """
-    done = write_once(key, data, state, build=build)
-    taken_bytes, values, reason = done.consumed_bytes, [done.value], done.reason
-    rest = {**state, key: ""}  # a list grows; adding it up once, at the end, is faster
+    done = _write(key, data, state, 0, build)
+    taken_bytes, values, notes = done.consumed_bytes, [done.value], list(done.notes)
+    # A later write adds to a list; adding it up once, at the end, is faster.
+    rest = {**state, key: ""}
     while not done.refusal and taken_bytes < len(data):
-        done = write_once(key, data[taken_bytes:], rest, offset=taken_bytes, build=build)
+        done = _write(key, data[taken_bytes:], rest, taken_bytes, build)
         taken_bytes += done.consumed_bytes
         values.append(done.value)
-        reason = done.reason if done.refusal else reason
-    filled = [value for value in values if value]
-    value = filled[0] if len(filled) == 1 else str(PortSet.parse(",".join(filled)))
-    return Written(taken_bytes, value, done.refusal, reason)
+        notes += done.notes
+    if done.refusal and taken_bytes:
+        notes = [*done.notes, f"the {taken_bytes} bytes before stay applied"]
+    return Written(taken_bytes, _added_up(values), done.refusal, _sentence(notes))
 
 
 def canonical(text: str) -> str:
@@ -208,119 +186,37 @@ def canonical(text: str) -> str:
     return " ".join(text.split())
 
 
-def _take_numbers(write: _Write) -> Written:
-    """Take one or more numbers with blanks between."""
-    row, data, stop = write.row, write.data, write.stop
+def _write(key: str, data: bytes, state: Mapping[str, str], offset: int, build: Build) -> _Done:
+    """Return what one write does, without what is odd about where it begins and ends."""
+    row = KNOWN[key]
+    before = state.get(key, row.default or "")
+    if not data:
+        return _Done(0, before, ["0 bytes: nothing happens"])
+    if len(data) >= build.memory_bytes:
+        return _Done(0, before, [f"{len(data)} bytes get no memory in the kernel"], "ENOMEM")
+    try:
+        return row.take(_Write(row, data, offset, before, state, build))
+    except RefusedError as refusal:
+        return _Done(0, before, [str(refusal)], "EINVAL")
+
+
+def _take_numbers(write: _Write) -> _Done:
+    """Put the numbers that are written in place of the first ones held."""
     if write.offset:
-        return Written(len(data), write.before, "", f"ignored: it begins at byte {write.offset}")
-    found: list[_Number] = []
-    at = _after(BLANKS, data, 0, stop)
-    while at < stop and len(found) < (row.numbers or 0):
-        found.append(_number(write, at, AFTER_NUMBER))
-        _check_bounds(found[-1], write)
-        at = _after(BLANKS, data, found[-1].end, stop)
-    if not found:
-        raise _RefusedError("there is no number, only blanks")
-    values = [number.value for number in found]
-    values += map(int, write.before.split()[len(found) :])
-    if row.rule:
-        row.rule(values, write.state)
-    notes = _spelling(found)
-    if len(found) < len(values):
-        notes.append("one number: only the first port changes")
-    if stop < len(data):
-        notes.append(f"only the first {stop} of {len(data)} bytes are looked at")
-    if at < stop:
-        notes.append(f"the rest after {at} bytes is ignored")
-    consumed_bytes = len(data) - (stop - at) if row.tells_rest else len(data)
-    return Written(consumed_bytes, " ".join(map(str, values)), "", _sentence(notes))
+        return _Done(len(write.data), write.before, [])
+    found = parse_numbers(write.data, write.row.shape, write.build)
+    values = found.values + [int(word) for word in write.before.split()[len(found.values) :]]
+    if write.row.rule:
+        write.row.rule(values, write.state)
+    one = ["one number: only the first port changes"] if values != found.values else []
+    return _Done(found.consumed_bytes, " ".join(map(str, values)), [*one, *found.notes])
 
 
-def _take_ports(write: _Write) -> Written:
-    """Take a list of ports and runs of ports, or as much of it as one write does."""
-    data, stop = write.data, write.stop
-    runs: list[PortRange] = []
-    notes: list[str] = []
-    at = _after(b"\n", data, 0, stop)
-    while at < stop:
-        numbers, end = _run(write, at)
-        if end is None:
-            break
-        runs.append(PortRange(numbers[0].value, numbers[-1].value))
-        notes += _spelling(numbers)
-        at = _after(b"\n", data, end, stop)
-    if at < len(data):
-        notes.append(f"one write takes {at} of {len(data)} bytes")
-    if write.offset:
-        runs += PortSet.parse(write.before).runs
-        notes.append(f"added to what is there: it begins at byte {write.offset}")
-    return Written(at, str(PortSet(runs)), "", _sentence(notes))
-
-
-def _run(write: _Write, at: int) -> tuple[list[_Number], int | None]:
-    """
-    Return the port or the two ends at *at*, and where the next one begins.
-
-    That is None where the write is cut off so near that the number may go on:
-    the kernel leaves it for the next write.
-    """
-    data, stop = write.data, write.stop
-    cut = stop < len(data)
-    first = _number(write, at, AFTER_FIRST_PORT)
-    if cut and stop - first.end <= 1:
-        return [first], None
-    _check_bounds(first, write)
-    if data[first.end : min(first.end + 1, stop)] != b"-":
-        return [first], min(first.end + 1, stop)
-    last = _number(write, first.end + 1, AFTER_LAST_PORT)
-    if cut and last.end == stop:
-        return [first, last], None
-    _check_bounds(last, write)
-    if first.value > last.value:
-        raise _RefusedError(f"the run {first.value}-{last.value} ends below its first port")
-    return [first, last], min(last.end + 1, stop)
-
-
-def _number(write: _Write, at: int, may_follow: bytes) -> _Number:
-    """Return the number at *at*, in the base that it says; only *may_follow* may follow."""
-    # The kernel copies one byte more than a number may have, and parses the copy.
-    copied = write.data[at : min(write.stop, at + LONGEST_NUMBER_BYTES + 1)]
-    negative = copied[:1] == b"-" and len(copied) > 1
-    match = NUMBER.match(copied, int(negative))
-    if not match or not match.lastgroup:
-        raise _RefusedError(f"{_quoted(write.data[at : write.stop])} is no number")
-    base = BASES[match.lastgroup]
-    value = int(match[match.lastgroup], base)
-    text, end = copied[: match.end()].decode(), at + match.end()
-    if value > ULONG_MAX:
-        raise _RefusedError(f"{text} is more than 64 bits hold")
-    if len(text) > LONGEST_NUMBER_BYTES:
-        raise _RefusedError(f"{text} is longer than {LONGEST_NUMBER_BYTES} bytes")
-    follower = write.data[end : min(end + 1, write.stop)]
-    if follower not in may_follow:
-        raise _RefusedError(_wrong_end(text, base, follower))
-    return _Number(-value if negative else value, text, base, end)
-
-
-def _wrong_end(text: str, base: int, follower: bytes) -> str:
-    """Return why *follower* may not stand after the number *text*."""
-    if base == 8 and follower.isdigit():
-        return f"a leading 0 makes {text} octal, and {follower.decode()} is no octal digit"
-    return f"{_quoted(follower)} may not follow {text}"
-
-
-def _check_bounds(number: _Number, write: _Write) -> None:
-    """Refuse a number that the sysctl cannot hold."""
-    row = write.row
-    if number.text.startswith("-") and not row.signed:
-        raise _RefusedError(f"{number.text}: there may be no minus sign")
-    ticks_per_s = write.build.ticks_per_s if row.in_ticks else 1
-    if abs(number.value) * ticks_per_s > row.highest and row.in_ticks:
-        raise _RefusedError(f"{number.value} s are more than fit at {ticks_per_s} ticks a second")
-    if number.value < row.lowest:
-        raise _RefusedError(f"{number.value} is below the lowest value, {row.lowest}")
-    if number.value > row.highest:
-        raise _RefusedError(f"{number.value} is above the highest value, {row.highest}")
+def _take_ports(write: _Write) -> _Done:
+    """Put the ports that are written in place of those held; a later write adds them."""
+    found = parse_ports(write.data, write.row.shape, write.build)
+    held = PortSet.parse(write.before).runs if write.offset else ()
+    return _Done(found.consumed_bytes, str(PortSet([*found.runs, *held])), found.notes)
 
 
 def _check_range(ports: Sequence[int], state: Mapping[str, str]) -> None:
@@ -328,34 +224,22 @@ def _check_range(ports: Sequence[int], state: Mapping[str, str]) -> None:
     first, last = ports
     start = int(state.get(START_KEY, 0))
     if last < first:
-        raise _RefusedError(f"the last port {last} lies below the first, {first}")
+        raise RefusedError(f"the last port {last} lies below the first, {first}")
     if first < start:
-        raise _RefusedError(f"the first port {first} lies below {START_KEY}, {start}")
+        raise RefusedError(f"the first port {first} lies below {START_KEY}, {start}")
 
 
 def _check_start(ports: Sequence[int], state: Mapping[str, str]) -> None:
     """Refuse a first unprivileged port above the first one of the ephemeral range."""
     first = int(state.get(RANGE_KEY, str(LAST_PORT)).split()[0])
     if ports[0] > first:
-        raise _RefusedError(f"{ports[0]} lies above the first port of {RANGE_KEY}, {first}")
+        raise RefusedError(f"{ports[0]} lies above the first port of {RANGE_KEY}, {first}")
 
 
-def _after(skipped: bytes, data: bytes, at: int, stop: int) -> int:
-    """Return where the first byte from *at* on stands that is none of *skipped*."""
-    while at < stop and data[at] in skipped:
-        at += 1
-    return at
-
-
-def _spelling(numbers: Iterable[_Number]) -> list[str]:
-    """Return what is odd about how numbers are written: octal and hexadecimal."""
-    notes = []
-    for number in numbers:
-        if number.base == 16:
-            notes.append(f"hexadecimal: {number.text} is {number.value}")
-        elif number.base == 8 and int(number.text) != number.value:
-            notes.append(f"a leading 0 makes it octal: {number.text} is {number.value}")
-    return notes
+def _added_up(values: Sequence[str]) -> str:
+    """Return the value after several writes; only those of a list add up."""
+    filled = [value for value in values if value]
+    return filled[0] if len(filled) == 1 else str(PortSet.parse(",".join(filled)))
 
 
 def _sentence(notes: Sequence[str]) -> str:
@@ -364,35 +248,38 @@ def _sentence(notes: Sequence[str]) -> str:
     return "; ".join([*notes[:NOTES], *more])
 
 
-def _quoted(data: bytes) -> str:
-    """Return the first word of *data*, quoted in printable ASCII, cut if it is long."""
-    word = re.split(rb"(?!\A)[ \t\n,]", data[: QUOTED_BYTES + 1])[0]
-    cut = "..." if len(word) > QUOTED_BYTES else ""
-    return ascii(word[:QUOTED_BYTES].decode("utf-8", "backslashreplace")) + cut
+def _signed(shape: Shape, default: str | None = None) -> Taking:
+    """Return the row of one number that may have a sign: proc_dointvec and its kin."""
+    return Taking(_take_numbers, shape, default)
 
 
 def _unsigned(lowest: int, highest: int, default: str) -> Taking:
-    """Return the row of a number without a sign, which hides what follows it."""
-    return Taking(lowest, highest, default, signed=False, tells_rest=False)
+    """Return the row of one number without a sign: proc_douintvec, proc_dou8vec_minmax."""
+    return Taking(_take_numbers, Shape(lowest, highest, signed=False, tells_rest=False), default)
 
 
 KNOWN: Mapping[str, Taking] = {
-    RANGE_KEY: Taking(1, LAST_PORT, "32768 60999", numbers=2, rule=_check_range),
-    RESERVED_KEY: Taking(0, LAST_PORT, "", numbers=None, signed=False),
-    START_KEY: Taking(0, LAST_PORT, "1024", rule=_check_start),
+    RANGE_KEY: Taking(
+        _take_numbers, Shape(1, LAST_PORT, numbers=2), "32768 60999", rule=_check_range
+    ),
+    RESERVED_KEY: Taking(
+        _take_ports, Shape(0, LAST_PORT, signed=False), "", later="added to what is there"
+    ),
+    START_KEY: Taking(_take_numbers, Shape(0, LAST_PORT), "1024", rule=_check_start),
     "net.ipv4.ip_autobind_reuse": _unsigned(0, 1, "0"),
     "net.ipv4.tcp_tw_reuse": _unsigned(0, 2, "2"),
     "net.ipv4.tcp_tw_reuse_delay": _unsigned(1, 60_000, "1000"),
-    "net.ipv4.tcp_fin_timeout": Taking(default="60", in_ticks=True),
-    "net.ipv4.tcp_max_tw_buckets": Taking(),
-    "net.ipv4.tcp_max_orphans": Taking(),
+    "net.ipv4.tcp_fin_timeout": _signed(Shape(in_ticks=True), "60"),
+    "net.ipv4.tcp_max_tw_buckets": _signed(Shape()),
+    "net.ipv4.tcp_max_orphans": _signed(Shape()),
     "net.ipv4.tcp_timestamps": _unsigned(0, 255, "1"),
-    "net.ipv4.tcp_fastopen": Taking(default="1"),
+    "net.ipv4.tcp_fastopen": _signed(Shape(), "1"),
     "net.ipv4.ip_local_port_step_width": _unsigned(0, UINT_MAX, "0"),
     "net.ipv4.tcp_l3mdev_accept": _unsigned(0, 1, "0"),
-    "net.netfilter.nf_conntrack_max": Taking(lowest=0),
-    "fs.file-max": Taking(0, LONG_MAX, signed=False),
-    # 64 bits of a word, and the highest multiple of it.
+    # System-wide, so never written by a test but with what is there: from the source.
+    "net.netfilter.nf_conntrack_max": _signed(Shape(lowest=0)),
+    "fs.file-max": _signed(Shape(0, LONG_MAX, signed=False)),
+    # 64 bits are a word of the map of open files; the highest is a multiple of it.
     "fs.nr_open": _unsigned(64, INT_MAX // 64 * 64, "1048576"),
 }
 """How each sysctl is taken that this law knows."""
