@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from portroom.errors import NotPermittedError, NotSupportedError
+from portroom.errors import KernelDataError, NotPermittedError, NotSupportedError
 from portroom.kernel.files import LARGEST_READ_BYTES, PROC
-from portroom.kernel.sysctl import (
-    parse_number,
-    parse_ports,
-    parse_range,
-    read_value,
-    sysctl_path,
-)
+from portroom.kernel.sysctl import read_value, sysctl_path
+from portroom.model.facts import settings as table
 from portroom.model.facts.settings import RANGE_KEY, SETTINGS, ValueType
 from portroom.model.facts.snapshot import Settings, SettingValue
 
@@ -52,13 +47,10 @@ def parse_value(key: str, value_type: ValueType, text: str) -> SettingValue:
     Raises:
         KernelDataError: The text is not of that type; it is quoted.
     """
-    match value_type:
-        case ValueType.RANGE:
-            return parse_range(text, where=key)
-        case ValueType.PORTS:
-            return parse_ports(text, where=key)
-        case ValueType.NUMBER:
-            return parse_number(text, where=key)
+    try:
+        return table.parse_value(value_type, text)
+    except ValueError as error:
+        raise KernelDataError(f"{key}: {error}.") from None
 
 
 def _read_or_none(key: str, proc: str, limit: int) -> str | None:

@@ -22,6 +22,25 @@ class PortRange(NamedTuple):
     first: int
     last: int
 
+    @classmethod
+    def parse(cls, text: str) -> PortRange:
+        r"""
+        Parse the kernel's own form: two ports with blanks between.
+
+        Raises:
+            ValueError: These are not two ports, the lower one first; the text is quoted.
+
+        >>> PortRange.parse("32768\\t60999\\n")
+        PortRange(first=32768, last=60999)
+        """
+        try:
+            first, last = map(int, text.split())
+        except ValueError:
+            raise ValueError(f"expected two ports, got {text!r}") from None
+        if not 1 <= first <= last <= LAST_PORT:
+            raise ValueError(f"expected two ports, got {text!r}")
+        return cls(first, last)
+
     @property
     def ports(self) -> int:
         """Return how many ports there are (``28_232 = 60999 - 32768 + 1``)."""

@@ -19,7 +19,7 @@ from portroom.model.facts.document import (
     SavedSetting,
     SavedSocketOwners,
 )
-from portroom.model.facts.ports import LAST_PORT, PortRange, PortSet
+from portroom.model.facts.ports import LAST_PORT, PortRange
 from portroom.model.facts.snapshot import (
     Gap,
     Groups,
@@ -111,20 +111,13 @@ def _save_settings(settings: Settings) -> list[SavedSetting]:
 
 def _load_settings(saved: list[SavedSetting]) -> Settings:
     """Return typed settings; the type of each is in the table of settings."""
-    from portroom.model.facts.settings import RANGE_KEY, SETTINGS, ValueType
+    from portroom.model.facts.settings import RANGE_KEY, SETTINGS, parse_value
 
     types = {setting.key: setting.type for setting in SETTINGS}
     values: dict[str, SettingValue] = {}
     for one in saved:
-        match types.get(one.key):
-            case ValueType.RANGE:
-                values[one.key] = _load_range(one.value)
-            case ValueType.PORTS:
-                values[one.key] = PortSet.parse(one.value)
-            case ValueType.NUMBER:
-                values[one.key] = int(one.value)
-            case None:
-                continue
+        if one.key in types:
+            values[one.key] = parse_value(types[one.key], one.value)
     if RANGE_KEY not in values:
         raise ValueError(f"settings without {RANGE_KEY}")
     return Settings(values)
@@ -229,7 +222,7 @@ def _load_groups(saved: SavedGroups) -> Groups:
             before = active.get((one.family, key), frozenset())
             active[one.family, key] = before.union(one.active_ports.ports)
     inbound = tuple(map(_load_inbound, saved.inbound))
-    scope = None if saved.scope is None else _load_range(saved.scope.replace("-", " "))
+    scope = None if saved.scope is None else PortRange.parse(saved.scope.replace("-", " "))
     known = active if saved.active_known else None
     return Groups(tuple(tables.values()), inbound, scope, saved.interrupted, known)
 
@@ -242,14 +235,6 @@ def _load_inbound(one: SavedInbound) -> Inbound:
         raise ValueError(f"{one.sockets} sockets on port {one.local_port}")
     state = TcpState[one.state]
     return Inbound(one.protocol, family, address, one.local_port, state, one.sockets)
-
-
-def _load_range(text: str) -> PortRange:
-    """Return a range from ``first last``."""
-    first, last = map(int, text.split())
-    if not 0 <= first <= last <= LAST_PORT:
-        raise ValueError(f"no range of ports: {text!r}")
-    return PortRange(first, last)
 
 
 def _load_rows(rows: Rows) -> Rows:

@@ -305,6 +305,26 @@ SETTINGS = (
 """All settings that portroom knows, the ephemeral range first."""
 
 
+def parse_value(value_type: ValueType, text: str) -> SettingValue:
+    r"""
+    Parse the text of a setting, as the kernel tells it or in canonical form.
+
+    Raises:
+        ValueError: The text is not of that type; it is quoted.
+
+    >>> parse_value(ValueType.RANGE, "15000 64000"), parse_value(ValueType.NUMBER, "-1\\n")
+    (PortRange(first=15000, last=64000), -1)
+    """
+    if value_type is ValueType.RANGE:
+        return PortRange.parse(text)
+    if value_type is ValueType.PORTS:
+        return PortSet.parse(text)
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"expected a number, got {text!r}") from None
+
+
 def setting_named(word: str) -> Setting:
     """
     Return the setting that a person means.

@@ -1,10 +1,20 @@
 """The table of settings is whole, and a person's word finds its row."""
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from portroom.errors import InvalidRequestError
-from portroom.model.facts.ports import PortRange, PortSet
-from portroom.model.facts.settings import SETTINGS, Scope, ValueType, setting_named
+from portroom.model.facts.ports import LAST_PORT, PortRange, PortSet
+from portroom.model.facts.settings import (
+    SETTINGS,
+    Scope,
+    ValueType,
+    parse_value,
+    setting_named,
+)
 
 ROWS = pytest.mark.parametrize("row", SETTINGS, ids=lambda row: row.name)
 
@@ -96,3 +106,61 @@ def test_a_word_like_nothing_is_answered_with_all_names():
     """
     with pytest.raises(InvalidRequestError, match=r"Known are range, reserved, .*nr_open\."):
         setting_named("zzzzzz")
+
+
+@given(some.tuples(some.integers(1, LAST_PORT), some.integers(1, LAST_PORT)))
+def test_a_range_survives_its_kernel_form(ports):
+    """
+    Parsing what the kernel prints of a range gives that range.
+    """
+    first, last = sorted(ports)
+
+    assert PortRange(first, last) == parse_value(ValueType.RANGE, f"{first}\t{last}\n")
+
+
+@given(some.sets(some.integers(0, LAST_PORT), max_size=50))
+def test_a_set_of_ports_survives_its_kernel_form(ports):
+    """
+    Parsing what the kernel prints of a set of ports gives that set.
+    """
+    reserved = PortSet.of(ports)
+
+    assert reserved == parse_value(ValueType.PORTS, f"{reserved}\n")
+
+
+@given(some.integers(-(2**31), 2**63 - 1))
+def test_a_number_survives_its_kernel_form(number):
+    """
+    Parsing what the kernel prints of a number gives that number.
+    """
+    assert number == parse_value(ValueType.NUMBER, f"{number}\n")
+
+
+NO_VALUES = {
+    ValueType.RANGE: [
+        "",
+        "\n",
+        "32768\n",
+        "1\t2\t3\n",
+        "a\tb\n",
+        "60999\t32768\n",
+        "0\t5\n",
+        "1\t65536",
+    ],
+    ValueType.PORTS: ["1-", "70000", "5-4", "a", "1 2"],
+    ValueType.NUMBER: ["", "\n", "1 2\n", "0x1\n", "yes\n"],
+}
+SAID = {
+    ValueType.RANGE: "expected two ports, got ",
+    ValueType.PORTS: "no port and no run of ports: ",
+    ValueType.NUMBER: "expected a number, got ",
+}
+
+
+@pytest.mark.parametrize(("of", "text"), [(of, text) for of in NO_VALUES for text in NO_VALUES[of]])
+def test_what_is_no_value_is_quoted(of, text):
+    """
+    A text of another type is an error that says what was expected and quotes it.
+    """
+    with pytest.raises(ValueError, match=re.escape(SAID[of] + repr(text))):
+        parse_value(of, text)
