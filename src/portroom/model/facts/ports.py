@@ -30,7 +30,7 @@ class PortRange(NamedTuple):
         Raises:
             ValueError: These are not two ports, the lower one first; the text is quoted.
 
-        >>> PortRange.parse("32768\\t60999\\n")
+        >>> PortRange.parse("32768\t60999\n")
         PortRange(first=32768, last=60999)
         """
         try:

@@ -312,7 +312,7 @@ def parse_value(value_type: ValueType, text: str) -> SettingValue:
     Raises:
         ValueError: The text is not of that type; it is quoted.
 
-    >>> parse_value(ValueType.RANGE, "15000 64000"), parse_value(ValueType.NUMBER, "-1\\n")
+    >>> parse_value(ValueType.RANGE, "15000 64000"), parse_value(ValueType.NUMBER, "-1\n")
     (PortRange(first=15000, last=64000), -1)
     """
     if value_type is ValueType.RANGE:
