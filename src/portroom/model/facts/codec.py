@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from portroom.errors import KernelDataError
-from portroom.model.facts.document import FORMAT, FORMAT_VERSION, Document, PackedPorts
+from portroom.model.facts.document import FORMAT, FORMAT_VERSION, Document, PackedPorts, RawText
 from portroom.model.facts.saved import as_document, from_document
 from portroom.model.facts.snapshot import Snapshot
 
@@ -48,13 +48,13 @@ def encode(snapshot: Snapshot) -> bytes:
 
 
 def encode_json(snapshot: Snapshot) -> bytes:
-    """Return a Snapshot as one JSON object, ports as canonical text."""
+    """Return a Snapshot as one JSON object, ports as canonical text, raw text escaped."""
     return msgspec.json.encode(as_document(snapshot), enc_hook=_text)
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of ``encode_json``."""
-    return msgspec.json.schema(Document, schema_hook=_ports_schema)
+    return msgspec.json.schema(Document, schema_hook=_schema_of)
 
 
 def decode(content: bytes, where: str) -> Snapshot:
@@ -117,28 +117,35 @@ def _inflate(parts: bytes, limit: int = DOCUMENT_BYTES) -> bytes:
 
 
 def _packed(value: object) -> bytes:
-    """Return ports as bytes, for msgpack."""
+    """Return ports and raw text as bytes, for msgpack."""
     if isinstance(value, PackedPorts):
         return value.packed
+    if isinstance(value, RawText):
+        return value.raw
     raise NotImplementedError(type(value).__name__)
 
 
 def _text(value: object) -> str:
-    """Return ports as canonical text, for JSON."""
-    if isinstance(value, PackedPorts):
+    """Return ports and raw text as text, for JSON."""
+    if isinstance(value, (PackedPorts, RawText)):
         return str(value)
     raise NotImplementedError(type(value).__name__)
 
 
-def _unpacked(kind: type, value: object) -> PackedPorts:
-    """Return ports from bytes."""
+def _unpacked(kind: type, value: object) -> PackedPorts | RawText:
+    """Return ports or raw text from bytes."""
+    if kind is RawText and isinstance(value, bytes):
+        return RawText(value)
     if kind is PackedPorts and isinstance(value, bytes) and len(value) % 2 == 0:
         return PackedPorts(value)
-    raise ValueError(f"expected ports as bytes, got {str(value)[:40]!r}")
+    what = "ports" if kind is PackedPorts else "text"
+    raise ValueError(f"expected {what} as bytes, got {str(value)[:40]!r}")
 
 
-def _ports_schema(kind: type) -> dict[str, str]:
-    """Return the schema of ports in JSON."""
+def _schema_of(kind: type) -> dict[str, str]:
+    """Return the schema of ports and of raw text in JSON."""
     if kind is PackedPorts:
         return {"type": "string", "pattern": "^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$"}
+    if kind is RawText:
+        return {"type": "string", "pattern": r"^([^\\]|\\\\|\\x[0-9a-f]{2})*$"}
     raise NotImplementedError(kind.__name__)

@@ -6,7 +6,8 @@ Rules of this file:
   raises FORMAT_VERSION;
 - ports are sorted, and are 16-bit big-endian bytes in a file, canonical text
   (``40000,40002-40009``) in JSON;
-- addresses are text; a key keeps its device index.
+- addresses are text; a key keeps its device index;
+- a path or the content of a file is bytes in a file, escaped text in JSON.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from array import array
 
 import msgspec
 
+from portroom.model.facts.boot import BootProgram, BootWriter, Tuned
 from portroom.model.facts.ports import PortSet
 from portroom.model.facts.snapshot import (
     Counters,
@@ -63,6 +65,34 @@ class PackedPorts:
     def __str__(self) -> str:
         """Return the canonical text."""
         return str(PortSet.of(self.ports))
+
+
+class RawText:
+    """Bytes that are text as a rule, such as a path or the lines of a file."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+
+    def __eq__(self, other: object) -> bool:
+        """Say whether both are the same bytes."""
+        return isinstance(other, RawText) and self.raw == other.raw
+
+    def __hash__(self) -> int:
+        """Return a hash of the bytes."""
+        return hash(self.raw)
+
+    def __str__(self) -> str:
+        r"""
+        Return the text, from which the bytes can be had back.
+
+        A backslash is written twice, a byte that is no UTF-8 as ``\xNN``.
+
+        >>> print(RawText(b"a\\b\xff\n"), end="")
+        a\\b\xff
+        """
+        return self.raw.replace(b"\\", b"\\\\").decode("utf-8", "backslashreplace")
 
 
 class SavedSetting(msgspec.Struct, frozen=True):
@@ -146,6 +176,38 @@ class SavedOwners(msgspec.Struct, frozen=True):
     complete: bool
 
 
+class SavedSysctlFile(msgspec.Struct, frozen=True):
+    """
+    One name in a directory of sysctl files: what it leads to, and its lines.
+
+    ``link`` is where a symbolic link points, empty for none.
+    """
+
+    path: RawText
+    kind: str
+    content: RawText
+    link: RawText
+
+
+class SavedUnseen(msgspec.Struct, frozen=True):
+    """What was not looked into, and why."""
+
+    path: RawText
+    reason: str
+
+
+class SavedBoot(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides at the next boot: the program, other writers, and all sysctl files."""
+
+    program: BootProgram
+    writers: tuple[BootWriter, ...]
+    tuned: Tuned | None
+    files: list[SavedSysctlFile]
+    unseen: list[SavedUnseen]
+    root: str
+    gaps: tuple[Gap, ...]
+
+
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """A whole Snapshot; a part is there, or its Gap says why not."""
 
@@ -163,6 +225,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     owners: SavedOwners | None = None
     counters: Counters | None = None
     routes: tuple[Route, ...] | None = None
+    boot: SavedBoot | None = None
     users: dict[int, str] = {}
     gaps: tuple[Gap, ...] = ()
     missing: dict[str, Gap] = {}

@@ -20,6 +20,7 @@ from portroom.model.facts.document import (
     SavedSocketOwners,
 )
 from portroom.model.facts.ports import LAST_PORT, PortRange
+from portroom.model.facts.saved_boot import load_boot, save_boot
 from portroom.model.facts.snapshot import (
     Gap,
     Groups,
@@ -42,14 +43,14 @@ from portroom.model.facts.sockets import (
     packed_address,
 )
 
-PARTS = ("settings", "groups", "rows", "owners", "counters", "routes")
+PARTS = ("settings", "groups", "rows", "owners", "counters", "routes", "boot")
 
 
 def as_document(snapshot: Snapshot) -> Document:
     """Return the saved form of a Snapshot."""
     parts = {name: getattr(snapshot, name) for name in PARTS}
     settings, groups = part_or_none(snapshot.settings), part_or_none(snapshot.groups)
-    owners = part_or_none(snapshot.owners)
+    owners, boot = part_or_none(snapshot.owners), part_or_none(snapshot.boot)
     return Document(
         host=snapshot.host,
         boot_id=snapshot.boot_id,
@@ -62,6 +63,7 @@ def as_document(snapshot: Snapshot) -> Document:
         owners=None if owners is None else _save_owners(owners),
         counters=part_or_none(snapshot.counters),
         routes=part_or_none(snapshot.routes),
+        boot=None if boot is None else save_boot(boot),
         users=snapshot.users,
         gaps=snapshot.gaps,
         missing={name: part for name, part in parts.items() if isinstance(part, Gap)},
@@ -94,6 +96,7 @@ def from_document(document: Document) -> Snapshot:
         owners=part("owners", owners and _load_owners(owners)),
         counters=part("counters", document.counters),
         routes=part("routes", document.routes),
+        boot=part("boot", document.boot and load_boot(document.boot)),
         users=document.users,
         gaps=document.gaps,
     )

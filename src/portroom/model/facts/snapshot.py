@@ -12,12 +12,17 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap, not_looked_at, part_or_none
 from portroom.model.facts.ports import PortRange, PortSet
 from portroom.model.facts.sockets import Family, Kind, Owner, Protocol, TcpState
+
+if TYPE_CHECKING:
+    # Most questions do without, so that starting does as well.
+    from portroom.model.facts.boot import BootFacts
 
 __all__ = ["NOT_LOOKED_AT", "Gap", "NetnsId", "Snapshot", "not_looked_at", "part_or_none"]
 
@@ -226,7 +231,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """
     What was read at one moment of one network namespace.
 
-    ``users`` names the user ids in ``rows``, as this host knows them.
+    ``users`` names the user ids in ``rows``, as this host knows them. ``boot``
+    is of the system: its files reach one of the namespaces alone.
     """
 
     host: str
@@ -240,5 +246,6 @@ class Snapshot(msgspec.Struct, frozen=True):
     owners: Owners | Gap = not_looked_at("owners")
     counters: Counters | Gap = not_looked_at("counters")
     routes: tuple[Route, ...] | Gap = not_looked_at("routes")
+    boot: BootFacts | Gap = not_looked_at("boot")
     users: dict[int, str] = {}
     gaps: tuple[Gap, ...] = ()

@@ -34,6 +34,7 @@ from portroom.model.facts.sockets import (
     TcpState,
 )
 from portroom.model.laws.headroom import KeysWanted, as_key, find_keys
+from tests.unit.made_boot import FULL_WITH_TUNED
 from tests.unit.made_groups import (
     ANY_FEATURES,
     ANY_SETTINGS,
@@ -89,6 +90,7 @@ def full():
         ),
         counters=Counters(*range(15)),
         routes=(Route("198.51.100.1", "192.0.2.1", 2),),
+        boot=FULL_WITH_TUNED,
         users={33: "www-data"},
         gaps=(Gap("sock_diag", "for the test", ("keys",)),),
     )
