@@ -26,6 +26,7 @@ from portroom.model.facts.snapshot import SettingValue
 RANGE_KEY = "net.ipv4.ip_local_port_range"
 
 INT_MAX = 2**31 - 1
+UINT_MAX = 2**32 - 1
 
 
 class ValueType(enum.Enum):
@@ -243,7 +244,7 @@ SETTINGS = (
         key="net.ipv4.ip_local_port_step_width",
         unit="port",
         lowest=0,
-        highest=INT_MAX,
+        highest=UINT_MAX,
         default=0,
         writable=True,
         meaning=(

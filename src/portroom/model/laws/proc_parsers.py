@@ -263,6 +263,6 @@ def _spelling(numbers: Iterable[_Number]) -> list[str]:
 def _quoted(text: _Text, at: int) -> str:
     """Return the word at *at*, quoted in printable ASCII, cut if it is long."""
     seen = text.data[at : min(text.stop, at + QUOTED_BYTES + 1)]
-    word = re.split(rb"(?!\A)[ \t\n,]", seen)[0]
+    word = re.split(rb"[ \t\n,]", seen)[0] or seen[:1]
     cut = "..." if len(word) > QUOTED_BYTES else ""
     return ascii(word[:QUOTED_BYTES].decode("utf-8", "backslashreplace")) + cut
