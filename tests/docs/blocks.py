@@ -21,12 +21,14 @@ from portroom import errors
 from portroom.cli.commands import COMMANDS, portroom
 from portroom.model.facts import document
 from portroom.model.facts.settings import SETTINGS
+from portroom.model.laws.dialects import DIALECTS, Dialect
 from portroom.render.document import Namespaces
 from portroom.render.schema import ANSWERS, SNAPSHOT, as_json_schema
 from tests.docs.pages import ROOT
 
 MEANINGS = ROOT / "docs/reference/fields.toml"
 SCHEMA = "src/portroom/render/schemas/snapshot.json"
+DIALECT_WORDS = ROOT / "docs/explanation/dialects.toml"
 
 UNITS = {
     "_ports": "ports",
@@ -280,6 +282,66 @@ def decisions() -> str:
     paths = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
     titles = [path.read_text().partition("\n")[0].removeprefix("# ") for path in paths]
     return "\n".join(f"- [{title}]({path.name})" for path, title in zip(paths, titles, strict=True))
+
+
+# ---------------------------------------------------------------- boot programs
+
+
+def dialects() -> str:
+    """Return the table of what differs between boot programs: a row a field, a column a version."""
+    words = tomllib.loads(DIALECT_WORDS.read_text())
+    rows = []
+    for name in differing():
+        text, numbers = words.get(name, ("**not documented**", []))
+        cells = (dialect_cell(getattr(rules, name)) for rules in DIALECTS)
+        rows.append((text, ", ".join(map(str, numbers)), *cells))
+    return table(("rule", "above", *(rules.name for rules in DIALECTS)), rows)
+
+
+def differing() -> list[str]:
+    """Return the fields of a dialect that two programs or versions have differently."""
+    own = {"program", "since"}
+    return [
+        name
+        for name in Dialect._fields
+        if name not in own and len({getattr(rules, name) for rules in DIALECTS}) > 1
+    ]
+
+
+CHARACTERS = {
+    " ": "space",
+    "\t": "TAB",
+    "\n": "LF",
+    "\v": "VT",
+    "\f": "FF",
+    "\r": "CR",
+    "\0": "NUL",
+}
+
+
+def dialect_cell(value: object) -> str:
+    r"""
+    Return one field of a dialect in words.
+
+    >>> (
+    ...     dialect_cell(True),
+    ...     dialect_cell(b"\n\0"),
+    ...     dialect_cell((b"/etc/sysctl.d", b"/run/sysctl.d")),
+    ... )
+    ('yes', 'LF NUL', '`/etc`, `/run`')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not value:
+        return "none"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, bytes):
+        text = value.decode()
+        return f"`{text}`" if text[0] == "/" else " ".join(CHARACTERS[one] for one in text)
+    if isinstance(value, tuple):
+        return ", ".join(f"`{path.decode().removesuffix('/sysctl.d')}`" for path in value)
+    return ", ".join(sorted(value)) if isinstance(value, frozenset) else str(value)
 
 
 def first_line(source: str) -> str:

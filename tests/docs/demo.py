@@ -11,6 +11,8 @@ another host. Rules of this file:
 
 - nothing outlives it: the first process of its process namespace ends all others;
 - /run is its own, so ``ip netns`` leaves no name behind;
+- /etc is its own too, and no sysctl file of the machine is left in it;
+- the first process calls itself systemd, so that it is what boots this host;
 - what the examples show is settled before the first command runs, but for the clock.
 """
 
@@ -30,6 +32,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+from tests.docs.own_etc import keep_the_range_twice, no_sysctl_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -119,6 +123,8 @@ def inside(crowd: str) -> None:
     """Make the host, run the commands of standard input, and tell what they printed."""
     pages = json.load(sys.stdin)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+    no_sysctl_files()
+    LIBC.prctl(PR_SET_NAME, b"systemd", 0, 0, 0)
     socket.sethostname(HOST)
     ip("link set lo up")
     CROWDS[crowd]()
@@ -192,7 +198,15 @@ def nobody() -> None:
     """A namespace in which nothing runs."""
 
 
-CROWDS: dict[str, Callable[[], None]] = {"web": web, "containers": containers, "nobody": nobody}
+def drifted() -> None:
+    """A host on which somebody kept the range as articles advise, in both places."""
+    setting("ip_local_port_range", "15000 64000")
+    keep_the_range_twice()
+
+
+CROWDS: dict[str, Callable[[], None]] = {
+    one.__name__: one for one in (web, containers, nobody, drifted)
+}
 
 
 def network() -> None:

@@ -1,0 +1,77 @@
+"""The pages about booting tell every rule, every difference and every outcome, and none more."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+
+from portroom.model.facts.sysctl_files import DIRECTORIES
+from portroom.model.laws.boot import OUTCOMES
+from portroom.model.laws.dialects import Dialect
+from tests.docs import blocks
+from tests.docs.pages import ROOT
+
+EXPLANATION = (ROOT / "docs/explanation/what-decides-at-boot.md").read_text()
+REFERENCE = (ROOT / "docs/reference/outcomes.md").read_text()
+
+DIFFERENCES = range(1, 20)
+"""The numbers of the differences between the two programs that most hosts have."""
+
+
+def sections() -> dict[str, str]:
+    """Return the sections of the page of outcomes by their headings."""
+    parts = re.split(r"(?m)^## (.+)\n", REFERENCE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_every_rule_that_differs_has_words():
+    """A field of the table of dialects is told as soon as two rows differ in it."""
+    words = tomllib.loads(blocks.DIALECT_WORDS.read_text())
+
+    assert {*blocks.differing()} == words.keys()
+    assert words.keys() <= {*Dialect._fields}
+    assert "**not documented**" not in EXPLANATION
+
+
+def test_a_rule_without_words_is_marked(monkeypatch, tmp_path):
+    """A new field of the table shows on the page as not documented."""
+    empty = tmp_path / "none.toml"
+    empty.touch()
+    monkeypatch.setattr(blocks, "DIALECT_WORDS", empty)
+
+    assert len(blocks.differing()) == blocks.dialects().count("**not documented**")
+
+
+def test_the_differences_are_numbered_and_each_is_told():
+    """The table has them in their order, and rules name no other number."""
+    words = tomllib.loads(blocks.DIALECT_WORDS.read_text())
+    named = {number for _, numbers in words.values() for number in numbers}
+    told = [int(number) for number in re.findall(r"(?m)^\| (\d+) \|", EXPLANATION)]
+
+    assert [*DIFFERENCES] == told
+    assert named <= {*DIFFERENCES}
+
+
+def test_the_page_has_every_directory_in_its_order():
+    """The order that decides which file hides which is that of the code."""
+    listed = re.findall(r"(?m)^ +(/etc/sysctl\.d .*)$", EXPLANATION)
+
+    assert ["   ".join(path.decode() for path in DIRECTORIES)] == listed
+
+
+def test_every_outcome_has_its_section_and_no_other():
+    """The words of the law are the headings, and the rows of the table at the top."""
+    rows = re.findall(r"(?m)^\| \[(\w+)\]", REFERENCE)
+
+    assert {*OUTCOMES} == sections().keys()
+    assert sorted(OUTCOMES) == sorted(rows)
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_a_section_says_what_to_do(outcome):
+    """A word that is met at night is explained, with what to do about it."""
+    text = sections()[outcome]
+
+    assert "What to do" in text or "what to do" in text
