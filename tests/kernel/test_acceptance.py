@@ -197,7 +197,8 @@ def write_random_bytes(random, whole=False):
             put(random_state(random))
             state = {key: held(key) for key in keys}
         key = random.choice(keys + often)
-        data = any_bytes(random, is_list=key == RESERVED_KEY)
+        deciding = [int(word) for word in f"{state[RANGE_KEY]} {state[START_KEY]}".split()]
+        data = any_bytes(random, deciding, is_list=key == RESERVED_KEY)
         offset = 0 if whole else random.choice((0,) * 9 + (1, 5, 4_095))
         if whole:
             foretold, answer = write_whole(key, data, state, build=build()), go_on(key, data)
