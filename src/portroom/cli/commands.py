@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "headroom": ("headroom", "How many more connections fit, and to what."),
     "sessions": ("sessions", "The sockets, as netstat lists them."),
     "settings": ("settings", "The settings that matter, and what they do."),
+    "boot": ("boot", "Which line decides at the next boot."),
     "snapshot": ("snapshot", "Save what was read, to answer from it later."),
     "completion": ("completion", "Print the completion script of a shell."),
 }

@@ -28,6 +28,9 @@ class Screen(Protocol):
     def as_csv_text(self, answers: Sequence[Any], /) -> str:
         """Return a line a row, with a column for the namespace."""
 
+    def as_json(self, answer: Any, /) -> str:
+        """Return one answer as a JSON object."""
+
     def as_jsonl(self, answer: Any, /) -> str:
         """Return a JSON object a line."""
 
@@ -65,7 +68,7 @@ def show(
 
 def as_data(answers: Sequence[Any], screen: Any, output: str, *, all_netns: bool) -> str:
     """Return answers for a program: as JSON, JSON lines or CSV."""
-    from portroom.render.document import as_json, as_json_all
+    from portroom.render.document import as_json_all
 
     if output == "csv":
         return str(screen.as_csv_text(answers))
@@ -74,7 +77,7 @@ def as_data(answers: Sequence[Any], screen: Any, output: str, *, all_netns: bool
     if all_netns:
         at = min(answer.taken_at for answer in answers)
         return as_json_all(answers, answers[0].host, at)
-    return as_json(answers[0])
+    return str(screen.as_json(answers[0]))
 
 
 def tell_gaps(answers: Sequence[Any], output: str) -> None:

@@ -10,12 +10,14 @@ from typing import TypeVar
 from portroom.errors import InvalidRequestError, NotPermittedError
 from portroom.kernel.boot_program import read_boot_program
 from portroom.kernel.boot_writers import read_boot_writers
-from portroom.kernel.files import PROC
+from portroom.kernel.files import PROC, read_text
 from portroom.kernel.sysctl_d import read_tree
 from portroom.model.facts.boot import BootFacts, BootProgram, BootWriters
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.settings import SETTINGS
 from portroom.model.facts.sysctl_files import SysctlTree, shown
+from portroom.model.laws.acceptance import canonical
+from portroom.model.laws.sysctl_lines import with_slashes
 
 Read = TypeVar("Read")
 
@@ -55,6 +57,29 @@ def read_boot(root: str = HERE, proc: str = PROC, keys: Sequence[str] = KEYS) ->
         root=shown(os.fsencode(where)),
         gaps=(*gaps, *program.gaps, *others.gaps),
     )
+
+
+def read_held(keys: Sequence[str], proc: str = PROC) -> dict[str, str | None]:
+    """
+    Read what sysctls hold now, in the network namespace of the thread.
+
+    Args:
+        keys: Dotted.
+        proc: Where the proc file system is mounted.
+
+    Returns:
+        By key the canonical text, None where the sysctl exists and may not be
+        read. One that does not exist is not in it.
+    """
+    held: dict[str, str | None] = {}
+    for key in keys:
+        path = b"%s/sys/%s" % (os.fsencode(proc), with_slashes(os.fsencode(key)))
+        try:
+            held[key] = canonical(read_text(os.fsdecode(path)))
+        except OSError as error:
+            if error.errno not in {*NO_FOLDER, errno.EISDIR}:
+                held[key] = None
+    return held
 
 
 def _folder(root: str) -> str:

@@ -38,3 +38,19 @@ class HeadroomQuestion(msgspec.Struct, frozen=True, kw_only=True):
     probe_last: bool = False
     owners: bool | None = None
     threads: int = 0
+
+
+class BootQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What decides at the next boot.
+
+    Args:
+        program: ``systemd``, ``procps`` or ``tuned``; None for what boots the
+            system.
+        root: The folder that stands for ``/``; None for this system itself.
+        keys: Names of settings, or any sysctl keys; none for all settings.
+    """
+
+    program: str | None = None
+    root: str | None = None
+    keys: tuple[str, ...] = ()

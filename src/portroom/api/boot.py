@@ -1,0 +1,69 @@
+"""Boot: which line decides each sysctl at the next boot. Changes nothing."""
+
+from __future__ import annotations
+
+from portroom.api.source import Live, Saved, Source
+from portroom.errors import InvalidRequestError
+from portroom.kernel.boot import HERE, read_boot, read_held
+from portroom.kernel.snapshot import Wanted, take
+from portroom.model.facts.boot_answer import Boot
+from portroom.model.facts.gaps import Gap
+from portroom.model.facts.questions import BootQuestion
+from portroom.model.facts.settings import SETTINGS
+from portroom.model.facts.snapshot import Snapshot
+from portroom.model.laws.boot_decisions import boot_answer, held_texts, key_named
+
+KEYS = tuple(setting.key for setting in SETTINGS)
+
+HERE_ITSELF = Live()
+
+
+def boot(question: BootQuestion, source: Source = HERE_ITSELF) -> Boot:
+    """
+    Say which file and line decides each sysctl at the next boot.
+
+    Args:
+        question: Which program, which system, and which sysctls.
+        source: The kernel or a saved Snapshot. Files that apply at boot belong
+            to the system, whatever the network namespace.
+
+    Raises:
+        InvalidRequestError: There is no such setting, root, or both a root and
+            a saved Snapshot are asked for.
+        NotPermittedError: The root may not be entered.
+    """
+    wanted = tuple(dict.fromkeys(map(key_named, question.keys))) or KEYS
+    if not isinstance(source, Saved):
+        return _live(question, wanted)
+    if question.root is not None:
+        raise InvalidRequestError("--root and --snapshot exclude each other.", "Give one of them.")
+    return _saved(question, source.snapshot, wanted)
+
+
+def _live(question: BootQuestion, wanted: tuple[str, ...]) -> Boot:
+    """Return the answer of this system, or of a tree that is none."""
+    every = tuple(dict.fromkeys((*KEYS, *wanted)))
+    facts = read_boot(question.root or HERE, keys=every)
+    read = take(Wanted())
+    if facts.root != HERE:
+        return boot_answer(read, facts, wanted, program=question.program)
+    held = read_held(every)
+    current = {key: text for key, text in held.items() if text is not None}
+    return boot_answer(
+        read, facts, wanted, current=current, existing=held.keys(), program=question.program
+    )
+
+
+def _saved(question: BootQuestion, read: Snapshot, wanted: tuple[str, ...]) -> Boot:
+    """Return the answer of a saved Snapshot, which knows the values of all settings."""
+    settings = read.settings
+    current = {} if isinstance(settings, Gap) else held_texts(settings)
+    unknown = [key for key in wanted if key not in KEYS]
+    return boot_answer(
+        read,
+        read.boot,
+        wanted,
+        current=current,
+        existing={*current, *unknown} if current else None,
+        program=question.program,
+    )

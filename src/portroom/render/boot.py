@@ -1,0 +1,371 @@
+"""Boot: what each sysctl will be after the next boot, and which line decides.
+
+Rules of this file: a value is the text that the kernel holds; every path, value
+and name comes from files of others and is escaped; a table of many lines is cut
+to those that tell most, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from portroom.model.facts.answers import FileLine
+from portroom.model.facts.boot import BEFORE, EVERY_KEY, PROCESS, TRACE
+from portroom.model.facts.boot_answer import Boot, BootKey, BootOther, of_each_key
+from portroom.model.facts.boot_lines import BootCandidate
+from portroom.model.facts.settings import SETTINGS
+from portroom.model.laws.boot import APPLIED, BROKEN, EXCLUDED, REFUSED, UNCHECKED
+from portroom.model.laws.boot_decisions import PROGRAM_NAMES
+from portroom.model.laws.next_boot import KERNEL
+from portroom.render import document, gaps
+from portroom.render.document import as_json_line
+from portroom.render.flow import joined, wrap
+from portroom.render.table import Cell, Column, Row, as_csv, as_table
+from portroom.render.units import Style, columns, cut, paint, plural, printable
+
+__all__ = ["as_csv_text", "as_json", "as_jsonl", "as_text"]
+
+COLUMNS = (
+    Column("NAME", least=12, middle=True),
+    Column("NEXT BOOT", least=11, middle=True),
+    Column("NOW", least=11, middle=True, drop=2),
+    Column("DECIDED BY", least=20, middle=True),
+    Column("NOTE", drop=1),
+)
+
+MOST_CANDIDATES = 10
+"""Lines that are told of one sysctl unless wide; the rest is a number."""
+
+LONGEST_VALUE = 24
+"""Columns of a line's value unless wide."""
+
+LONGEST_IN_SENTENCE = 60
+
+INDENT = "    "
+
+BRIEF = "kernel default"
+
+LOOKS = {APPLIED: "green", UNCHECKED: "green", REFUSED: "red", BROKEN: "red"}
+
+BAD = (REFUSED, BROKEN, EXCLUDED)
+"""Outcomes of lines that somebody wrote for a reason, and that do nothing."""
+
+OF_TABLE = frozenset(setting.key for setting in SETTINGS)
+
+READERS = {KERNEL: "the kernel's command line", **PROGRAM_NAMES}
+
+
+def as_text(answer: Boot, style: Style) -> str:
+    """Return what decides: all sysctls in a table, then the lines of each that has any."""
+    lines = _headline(answer, style)
+    if answer.program is not None:
+        if len(answer.keys) > 1:
+            rows = [_row(one, answer) for one in answer.keys]
+            lines += ["", *as_table(COLUMNS, rows, style)]
+        for one in answer.keys:
+            if one.candidates or one.programs_differ:
+                lines += ["", *_details(one, answer, style)]
+        lines += _others(answer, style)
+        for note in answer.notes:
+            lines += wrap(printable(note), style, hang="  ")
+    return "\n".join([*lines, "", *gaps.footer([answer], style)]) + "\n"
+
+
+# The answer in words, and the table.
+
+
+def _headline(answer: Boot, style: Style) -> list[str]:
+    """Return the answer in one or two sentences, and by whose rules it is."""
+    if answer.program is None:
+        return wrap("What decides at the next boot is not known.", style)
+    version = f" {answer.program_version}" if answer.program_version else ""
+    rules = f"By the rules of {answer.program}{version}: {printable(answer.evidence)}."
+    if answer.root != "/":
+        rules += f" Told of the files below {printable(answer.root)}."
+    lines = [paint(line, "bold", style) for line in wrap(_outcome(answer, style), style)]
+    return [*lines, *wrap(rules, style)]
+
+
+def _outcome(answer: Boot, style: Style) -> str:
+    """Return in words how many sysctls are decided, and where programs differ."""
+    if len(answer.keys) == 1:
+        return _outcome_of(answer.keys[0], answer, style)
+    if not any(one.candidates for one in answer.keys):
+        return "No sysctl file names any of these settings: the kernel's defaults stay."
+    decided = sum(one.winner is not None for one in answer.keys)
+    verb = "is" if decided == 1 else "are"
+    text = f"{decided} of {plural(len(answer.keys), 'setting')} {verb} decided by a file."
+    differing = [printable(one.name) for one in answer.keys if one.programs_differ]
+    return f"{text} Programs differ on {joined(differing)}." if differing else text
+
+
+def _outcome_of(one: BootKey, answer: Boot, style: Style) -> str:
+    """Return in words what decides one sysctl."""
+    name = printable(one.name)
+    if one.exists is False:
+        text = f"This kernel does not have {name}: no line sets it."
+    elif one.winner is not None:
+        text = f"After the next boot {name} is {_brief(one.value)}, by {_place(one.winner, style)}."
+    else:
+        what = f"No line that names {name} takes effect"
+        none = f"No sysctl file names {name}"
+        text = f"{what if one.candidates else none}: {_stays(one, answer)}."
+    if _changes(one):
+        text += f" Now it is {_brief(one.current)}."
+    return f"{text} Programs differ." if one.programs_differ else text
+
+
+def _stays(one: BootKey, answer: Boot) -> str:
+    """Return in words what a sysctl has that no line decides."""
+    if raiser := _raiser(one, answer):
+        return f"it is what {raiser} sets"
+    default = "" if one.default is None else f" {_brief(one.default)}"
+    return f"the kernel's default{default} stays"
+
+
+def _raiser(one: BootKey, answer: Boot) -> str:
+    """Return the process that sets a sysctl before the boot program does; "" for none."""
+    found = (w for w in answer.writers if (w.key, w.kind, w.when) == (one.key, PROCESS, BEFORE))
+    return next((printable(w.name) for w in found), "")
+
+
+def _row(one: BootKey, answer: Boot) -> Row:
+    """Return the cells of one sysctl."""
+    value, decider = _next(one, answer)
+    return (
+        Cell(printable(one.name), "bold"),
+        value,
+        Cell(_now(one), "yellow" if _changes(one) else ""),
+        decider,
+        Cell(", ".join(_notes(one, answer)), "yellow"),
+    )
+
+
+def _next(one: BootKey, answer: Boot) -> tuple[str, str]:
+    """Return what a sysctl will be, and who decides that."""
+    if one.exists is False:
+        return "-", "-"
+    if one.winner is not None:
+        return _text(one.value), _place(one.winner, Style(width=0))
+    if raiser := _raiser(one, answer):
+        return "not known", raiser
+    if one.default is None:
+        return ("by machine" if one.key in OF_TABLE else "not known"), BRIEF
+    return _text(one.default), BRIEF
+
+
+def _now(one: BootKey) -> str:
+    """Return what a sysctl holds now; nothing for a system that does not run here."""
+    return "" if one.exists is None and one.current is None else _text(one.current)
+
+
+def _notes(one: BootKey, answer: Boot) -> Iterator[str]:
+    """Yield a word for each thing that a person should look at."""
+    if one.exists is False:
+        yield "absent"
+    if _is_uncertain(one, answer):
+        yield "uncertain"
+    if one.programs_differ:
+        yield "programs differ"
+    if any(line.outcome in BAD for line in one.candidates):
+        yield "line without effect"
+    if _changes(one):
+        yield "not as now"
+    if any(w.key == one.key and w.kind in {PROCESS, TRACE} for w in answer.writers):
+        yield "others write"
+
+
+def _changes(one: BootKey) -> bool:
+    """Say whether a sysctl surely holds something else after the next boot."""
+    after = one.value if one.winner is not None else one.default
+    return one.current is not None and after is not None and after != one.current
+
+
+def _is_uncertain(one: BootKey, answer: Boot) -> bool:
+    """Say whether something was not seen that may decide a sysctl."""
+    fields = {"value", "keys.value", f"{one.name}.value"}
+    return any(fields.intersection(gap.affects) for gap in answer.gaps)
+
+
+def _text(value: str | None) -> str:
+    """Return a value for people: a dash where there is none, a word for an empty one."""
+    return "-" if value is None else printable(value) or "none"
+
+
+def _brief(value: str | None) -> str:
+    """Return a value in a sentence, cut if it is long."""
+    text = _text(value)
+    return text if len(text) <= LONGEST_IN_SENTENCE else f"{text[: LONGEST_IN_SENTENCE - 3]}..."
+
+
+def _place(place: FileLine, style: Style) -> str:
+    """Return a line of a file as ``PATH:LINE``, no wider than the screen."""
+    return _fitted(f"{printable(place.file)}:{place.line}", style)
+
+
+def _fitted(path: str, style: Style) -> str:
+    """Return a path that is no wider than a line, unless wide."""
+    if style.wide or not style.width:
+        return path
+    return cut(path, max(style.width - len(INDENT) - 1, 8), style, middle=True)
+
+
+# The lines of one sysctl.
+
+
+def _details(one: BootKey, answer: Boot, style: Style) -> list[str]:
+    """Return every line that names a sysctl with its outcome, and how programs differ."""
+    title = f"{paint(printable(one.name), 'bold', style)} ({printable(one.key)})"
+    lines = [printable(one.name) if one.name == one.key else title]
+    told = _told(one, style)
+    width = max((columns(_value(line, style)) for line in told), default=0)
+    by_reader = groupby(told, key=lambda line: line.program)
+    for reader, some in by_reader:
+        if {line.program for line in one.candidates} != {answer.program}:
+            lines += wrap(f"{READERS.get(reader, reader)}:", style, indent="  ")
+        for line in some:
+            lines += _candidate(line, width, style)
+    if left := len(one.candidates) - len(told):
+        lines += wrap(f"and {plural(left, 'line')} more: -o wide tells all.", style, indent="  ")
+    if one.programs_differ:
+        others = "; ".join(_other(name, other, style) for name, other in one.others.items())
+        lines += wrap(f"Programs differ: {others}.", style, indent="  ", hang="    ")
+    return lines
+
+
+def _told(one: BootKey, style: Style) -> Sequence[BootCandidate]:
+    """Return the lines that are told: all, or the one that decides and those before it."""
+    if style.wide or len(one.candidates) <= MOST_CANDIDATES:
+        return one.candidates
+    decides = [place for place, line in enumerate(one.candidates) if line.outcome == APPLIED]
+    last = max(decides, default=MOST_CANDIDATES - 1) + 1
+    return one.candidates[max(0, last - MOST_CANDIDATES) : max(last, MOST_CANDIDATES)]
+
+
+def _candidate(line: BootCandidate, width: int, style: Style) -> list[str]:
+    """Return the lines of text that tell of one line: outcome, value, place and why."""
+    value = _value(line, style)
+    after = f"{' ' * (10 - len(line.outcome))}  {value}{' ' * (width - columns(value))}"
+    head = f"  {paint(line.outcome, LOOKS.get(line.outcome, ''), style)}{after}"
+    taken = 2 + len(line.outcome) + columns(after) + 2
+    is_narrow = bool(style.width) and not style.wide and taken * 2 > style.width
+    hang = INDENT if is_narrow else " " * taken
+    text = _fitted(f"{printable(line.file)}:{line.line}", style)
+    if line.by is not None:
+        where = f":{line.by.line}" if line.by.line else ""
+        text += f", by {_fitted(printable(line.by.file) + where, style)}"
+    if line.reason:
+        text += f": {printable(line.reason)}"
+    told = wrap(text, style, indent=hang, hang=hang)
+    if is_narrow:
+        return [head.rstrip(), *told]
+    return [f"{head}  {told[0][taken:]}", *told[1:]]
+
+
+def _value(line: BootCandidate, style: Style) -> str:
+    """Return the value of a line, cut unless wide; a dash for one that only excludes."""
+    if line.value is None:
+        return "-"
+    text = printable(line.value)
+    return text if style.wide else cut(text, LONGEST_VALUE, style)
+
+
+def _other(name: str, other: BootOther, style: Style) -> str:
+    """Return what another program would leave, and which line decides there."""
+    who = PROGRAM_NAMES.get(name, name)
+    if other.winner is None:
+        return f"{who} leaves the {BRIEF}"
+    return f"{who} leaves {_brief(other.value)}, by {_place(other.winner, style)}"
+
+
+def _others(answer: Boot, style: Style) -> list[str]:
+    """Return what else sets the sysctls, each in a sentence of its own."""
+    told = [w for w in answer.writers if w.kind in {PROCESS, TRACE}]
+    if not told:
+        return [""] if answer.notes else []
+    whose = "them" if len(answer.keys) > 1 else "it"
+    lines = ["", *wrap(f"Beside the boot program, these may set {whose}:", style)]
+    for writer in told:
+        value = f" The value there is {_brief(writer.value)}." if writer.value else ""
+        sentence = printable(writer.sentence.rstrip(".")) + "."
+        when = "" if writer.key == EVERY_KEY else value
+        lines += wrap(sentence + when, style, indent="  ", hang="    ")
+    return lines
+
+
+# For programs.
+
+CSV_COLUMNS = (
+    "program",
+    "program_version",
+    "name",
+    "key",
+    "value",
+    "winner_file",
+    "winner_line",
+    "current",
+    "default",
+    "programs_differ",
+    "candidate_program",
+    "candidate_file",
+    "candidate_line",
+    "candidate_value",
+    "outcome",
+    "by_file",
+    "by_line",
+    "reason",
+)
+
+
+def as_json(answer: Boot) -> str:
+    """Return one JSON object: flat for one sysctl, with a list for several."""
+    return document.as_json(of_each_key(answer)[0] if len(answer.keys) == 1 else answer)
+
+
+def as_jsonl(answer: Boot) -> str:
+    """Return one line a sysctl, each the object that is told of it alone."""
+    return "".join(map(as_json_line, of_each_key(answer)))
+
+
+def as_csv_text(answers: Sequence[Boot]) -> str:
+    """Return a line for each line of a file that names a sysctl, or one where none does."""
+    return as_csv(CSV_COLUMNS, _csv_rows(answers))
+
+
+def _csv_rows(answers: Sequence[Boot]) -> Iterator[tuple[object, ...]]:
+    """Yield the fields of each line of each sysctl."""
+    for answer in answers:
+        for one in answer.keys:
+            winner = one.winner
+            fields = (
+                answer.program,
+                answer.program_version,
+                one.name,
+                one.key,
+                one.value,
+                winner.file if winner else None,
+                winner.line if winner else None,
+                one.current,
+                one.default,
+                one.programs_differ,
+            )
+            for line in one.candidates or (None,):
+                yield (*fields, *_csv_fields(line))
+
+
+def _csv_fields(line: BootCandidate | None) -> tuple[object, ...]:
+    """Return the fields of one line, all empty where there is none."""
+    if line is None:
+        return (None,) * 8
+    by = line.by
+    return (
+        line.program,
+        line.file,
+        line.line,
+        line.value,
+        line.outcome,
+        by.file if by else None,
+        by.line if by else None,
+        line.reason,
+    )
