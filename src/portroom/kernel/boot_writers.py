@@ -35,6 +35,8 @@ from portroom.model.laws.sysctl_lines import with_dots, with_slashes
 
 PREFIX = "sysctl"
 
+BLANKS = " \t\n\v\f\r"
+
 
 class Known(NamedTuple):
     """
@@ -245,14 +247,16 @@ def split_words(line: str) -> Iterator[str]:
     ['a=b c', 'd=e f', 'g']
     """
     word, quoted = "", False
-    for character in line.strip() + " ":
-        if character.isspace() and not quoted:
+    for character in line.removesuffix("\n"):
+        if character in BLANKS and not quoted:
             if word:
                 yield _unquoted(word)
             word = ""
             continue
         quoted ^= character == '"'
         word += character
+    if word:
+        yield _unquoted(word)
 
 
 def _unquoted(word: str) -> str:
