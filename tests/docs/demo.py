@@ -198,15 +198,14 @@ def nobody() -> None:
     """A namespace in which nothing runs."""
 
 
-def drifted() -> None:
-    """A host on which somebody kept the range as articles advise, in both places."""
-    setting("ip_local_port_range", "15000 64000")
-    keep_the_range_twice()
-
-
 CROWDS: dict[str, Callable[[], None]] = {
-    one.__name__: one for one in (web, containers, nobody, drifted)
+    "web": web,
+    "containers": containers,
+    "nobody": nobody,
+    "drifted": keep_the_range_twice,
+    "mended": keep_the_range_twice,
 }
+"""By the name in the examples; those who share one share a host, and what they change there."""
 
 
 def network() -> None:

@@ -36,7 +36,8 @@ def mount_empty(folder: str) -> None:
 
 
 def keep_the_range_twice() -> None:
-    """Keep the range as articles advise: in a file of its own, and in sysctl.conf."""
+    """Set and keep the range as articles advise: in a file of its own, and in sysctl.conf."""
+    Path("/proc/sys/net/ipv4/ip_local_port_range").write_text("15000 64000")
     line = "net.ipv4.ip_local_port_range = 15000"
     Path("/etc/sysctl.d/net.ipv4.ip_local_port_range.conf").write_text(f"{line} 65000\n")
     Path("/etc/sysctl.conf").write_text(f"# Local changes.\n{line} 64000\n")

@@ -10,7 +10,7 @@ import pytest
 from portroom.model.facts.sysctl_files import DIRECTORIES
 from portroom.model.laws.boot import OUTCOMES
 from portroom.model.laws.dialects import Dialect
-from tests.docs import blocks
+from tests.docs import blocks, examples
 from tests.docs.pages import ROOT
 
 EXPLANATION = (ROOT / "docs/explanation/what-decides-at-boot.md").read_text()
@@ -70,8 +70,10 @@ def test_every_outcome_has_its_section_and_no_other():
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
-def test_a_section_says_what_to_do(outcome):
-    """A word that is met at night is explained, with what to do about it."""
+def test_a_section_shows_its_outcome_and_says_what_to_do(outcome):
+    """A word that is met at night has an example that ends so, and what to do about it."""
     text = sections()[outcome]
+    shown = "".join(block for _, block in examples.BLOCK.findall(text))
 
     assert "What to do" in text or "what to do" in text
+    assert re.search(rf"(?m)^ +{outcome}\b", shown)

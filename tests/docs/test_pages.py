@@ -28,7 +28,7 @@ TERMS = """
     local port, ephemeral range, reserved ports, eligible ports, endpoint, 4-tuple, operation,
     connect, bind0, bind, held, holder, owner, occupancy, headroom, exhaustion, churn, hold time,
     netns, setting, drift, gap, finding, plan, step, inverse, key, in doubt, Snapshot, session,
-    probe, sticky
+    probe, sticky, boot program, candidate, dialect, outcome, persisted, winner, writer
 """
 
 FORBIDDEN = re.compile(
