@@ -22,7 +22,7 @@ from portroom.kernel.files import PROC, link_below, read_below
 from portroom.kernel.processes import INITIAL_PID_NAMESPACE, read_command
 from portroom.model.facts.boot import BootProgram, Version
 from portroom.model.facts.gaps import Gap
-from portroom.model.facts.sysctl_files import DANGLING, DIRECTORY, FILE, NULL, UNSEEN, shown
+from portroom.model.facts.sysctl_files import DIRECTORY, FILE, NULL, UNSEEN, shown
 from portroom.model.laws.dialects import PROCPS, SYSTEMD
 
 INIT = b"/sbin/init"
@@ -157,8 +157,15 @@ def _only_installed(host: _Host) -> Proof:
     if SYSTEMD in host.installed and not init:
         return Proof(SYSTEMD, f"systemd is installed, and there is no {shown(INIT)} that says more")
     names = " and ".join(host.installed) or "nothing that applies sysctl files"
-    started = f"{shown(INIT)} leads to {shown(init)}" if init else f"there is no {shown(INIT)}"
-    return Proof(None, f"{started}; {names} is installed, and no known script starts it at boot")
+    verb = "are" if len(host.installed) > 1 else "is"
+    return Proof(None, f"{_said_of(init)}; {names} {verb} installed, and no known script starts it")
+
+
+def _said_of(init: bytes) -> str:
+    """Return a clause about where /sbin/init leads."""
+    if not init:
+        return f"there is no {shown(INIT)}"
+    return f"{shown(INIT)} " + ("is no systemd" if init == INIT else f"leads to {shown(init)}")
 
 
 def _checked(host: _Host, proof: Proof) -> Proof:
@@ -191,7 +198,7 @@ def _notes(host: _Host, proof: Proof) -> Iterator[str]:
     """Yield what a person should know besides."""
     init = _end_of_init(host)
     if proof.program == SYSTEMD and init and not init.endswith(SYSTEMD_PATHS):
-        yield f"{shown(INIT)} leads to {shown(init)}, so the next boot may not be systemd's."
+        yield f"{_said_of(init)}, so the next boot may not be systemd's."
     for folder in UNIT_FOLDERS:
         path = b"%s/%s" % (folder, UNIT)
         if proof.program == SYSTEMD and read_below(host.root, path, LARGEST_UNIT_BYTES).content:
@@ -213,9 +220,7 @@ def _gaps(host: _Host) -> Iterator[Gap]:
 def _end_of_init(host: _Host) -> bytes:
     """Return where /sbin/init leads, as a tidy path; empty where there is none."""
     end = leads_to(host.root, INIT)
-    if end == INIT and read_below(host.root, INIT, 0).kind == DANGLING:
-        return b""
-    return posixpath.normpath(end)
+    return posixpath.normpath(end) if is_file(host.root, INIT) else b""
 
 
 def _in_container(host: _Host) -> bool:

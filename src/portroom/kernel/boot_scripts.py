@@ -35,7 +35,6 @@ SCRIPTS = (
     Script(b"/etc/init.d/S02sysctl", ALWAYS),
     Script(b"/etc/init/procps.conf", ALWAYS),
     Script(b"/etc/runit/core-services/08-sysctl.sh", ALWAYS),
-    Script(b"/etc/runit/bootup/08-sysctl.sh", ALWAYS),
     Script(b"/etc/rc.d/rc.sysinit", ALWAYS),
     Script(b"/etc/rc.d/rc.S", ALWAYS),
 )
