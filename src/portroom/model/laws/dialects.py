@@ -140,6 +140,9 @@ _TUNED = Dialect(
     minus_ignores_failure=False,
     empty_value=WRITES_NOTHING,
     expands_keys=False,
+    # Every dot becomes a slash there, those of ".." too; Python writes what is left.
+    writes_through_parents=False,
+    goes_on_after_short_write=True,
     adds_newline=False,
 )
 
