@@ -27,7 +27,7 @@ from portroom.model.facts.sysctl_files import (
 )
 
 ADVICE = b"net.ipv4.ip_local_port_range = 15000 65000\n"
-"""What an article says to put into a file of its own; it is no range that it also says to try."""
+"""What an article puts into a file of its own, after it wrote 15000 64000 to the kernel."""
 
 HOSTILE_NAME = b"\x1b[31m\xff\n\\x41\xe2\x80\xae.conf"
 

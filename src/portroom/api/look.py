@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import msgspec
 
 from portroom.api.source import Live, Saved, Source
@@ -99,7 +101,9 @@ def status(source: Source) -> Status:
 
     def job() -> Status:
         """Read and answer inside the namespace."""
-        read = take(Wanted(groups=True, all_ports=True), source.known)
+        # The sysctl files reach the host's own namespace alone.
+        boots_here = source.known is None or source.known.kind == "host"
+        read = source.take(Wanted(groups=True, all_ports=True, boot=boots_here))
         keys = find_keys(read, wanted)
         return _status(_with_owners(read, keys, None, STATUS_OWNERS_UP_TO), keys)
 
@@ -116,7 +120,7 @@ def take_all(known: NetnsId | None = None) -> Snapshot:
     Args:
         known: What the namespace is known as; None to find out.
     """
-    read = take(Wanted(groups=True, all_ports=True), known)
+    read = take(Wanted(groups=True, all_ports=True, boot=True), known)
     every = find_keys(read, KeysWanted())
     if _sockets(every) > SAVED_OWNERS_UP_TO:
         every = Keys(every.measured[: HeadroomQuestion().limit], every.total)
@@ -317,7 +321,10 @@ def _answer(read: Snapshot, keys: Keys, asked: bool | None) -> Headroom:
 
 def _status(read: Snapshot, keys: Keys) -> Status:
     """Return the Status of a namespace."""
+    from portroom.model.laws import drift  # costs start-up
+
     sessions = summary(read.counters, read.groups)
+    ahead = drift.prospects(read, drift.decided_here(read))
     missing = states_gap(read.groups)
     gaps = read.gaps + keys.gaps + _owners_gaps(read, keys, None, STATUS_OWNERS_UP_TO)
     gaps += tuple(gap for gap in (sessions, missing) if isinstance(gap, Gap))
@@ -325,12 +332,20 @@ def _status(read: Snapshot, keys: Keys) -> Status:
         host=read.host,
         taken_at=read.taken_at,
         netns=read.netns,
-        gaps=(*gaps, not_looked_at("boot", "drift"), not_looked_at("findings", "findings")),
+        gaps=(*gaps, *_of_drift(ahead.gaps), not_looked_at("findings", "findings")),
         range=_range_use(read.settings),
         tightest=_keys(read, keys, None, STATUS_OWNERS_UP_TO),
         keys_total=keys.total,
         sessions=None if isinstance(sessions, Gap) else sessions,
+        drift=() if isinstance(read.settings, Gap) else drift.drifts(ahead, read.settings),
+        boot_conflicts=drift.conflicts(ahead),
     )
+
+
+def _of_drift(gaps: Sequence[Gap]) -> Iterator[Gap]:
+    """Yield why drift is not known, each reason once."""
+    for gap in gaps:
+        yield Gap(gap.source, gap.reason, ("drift", "boot_conflicts"))
 
 
 def _range_use(settings: Settings | Gap) -> RangeUse | None:

@@ -1,11 +1,11 @@
-"""Settings: what they are now, and what each does and does not."""
+"""Settings: what they are now and at the next boot, and what each does and does not."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from portroom.api.source import Saved, Source
-from portroom.kernel.snapshot import Wanted, take
+from portroom.kernel.snapshot import Wanted
 from portroom.model.facts.answers import SettingsAnswer
 from portroom.model.facts.settings import SETTINGS, setting_named
 from portroom.model.laws.setting_states import settings_answer
@@ -13,7 +13,7 @@ from portroom.model.laws.setting_states import settings_answer
 
 def settings(source: Source, names: Sequence[str] = ()) -> SettingsAnswer:
     """
-    Say what each setting is, beside the kernel's default.
+    Say what each setting is, beside what the next boot gives and the kernel's default.
 
     Args:
         source: The kernel or a saved Snapshot.
@@ -28,4 +28,4 @@ def settings(source: Source, names: Sequence[str] = ()) -> SettingsAnswer:
     if isinstance(source, Saved):
         return settings_answer(source.snapshot, wanted)
     live = source
-    return settings_answer(live.run(lambda: take(Wanted(), live.known)), wanted)
+    return settings_answer(live.run(lambda: live.take(Wanted(boot=True))), wanted)

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from portroom.errors import InvalidRequestError
 from portroom.kernel.netns_names import NetnsRef
+from portroom.kernel.snapshot import Wanted, take
 from portroom.model.facts.snapshot import Gap, NetnsId, Snapshot
 
+if TYPE_CHECKING:
+    from portroom.model.facts.boot import BootFacts
+
 Result = TypeVar("Result")
+
+
+class System(msgspec.Struct):
+    """
+    What belongs to the whole system, read once however many namespaces are asked.
+
+    ``boot`` is what decides at its next boot, None until somebody asks.
+    """
+
+    boot: BootFacts | Gap | None = None
 
 
 class Live(msgspec.Struct, frozen=True):
@@ -19,16 +33,34 @@ class Live(msgspec.Struct, frozen=True):
     The kernel, in the caller's network namespace or in another one.
 
     ``unseen`` is what was not seen while looking for all namespaces; the first
-    of them has it.
+    of them has it. ``system`` is shared by all namespaces of one question.
     """
 
     netns: NetnsRef | None = None
     unseen: tuple[Gap, ...] = ()
+    system: System = msgspec.field(default_factory=System)
 
     @property
     def known(self) -> NetnsId | None:
         """Return what the namespace is known as, None for the caller's own."""
         return self.netns.id if self.netns else None
+
+    def take(self, wanted: Wanted) -> Snapshot:
+        """
+        Read what is wanted in the namespace of the calling thread, see ``run``.
+
+        Raises:
+            PortroomError: The settings cannot be read, so nothing can be said.
+        """
+        known = self.system.boot
+        if not wanted.boot or known is None:
+            read = take(wanted, self.known)
+        else:
+            read = take(msgspec.structs.replace(wanted, boot=False), self.known)
+            read = msgspec.structs.replace(read, boot=known)
+        if wanted.boot:
+            self.system.boot = read.boot
+        return read
 
     def run(self, job: Callable[[], Result]) -> Result:
         """
@@ -88,5 +120,7 @@ def open_sources(
             # Without procfs there is not even the own one: reading says so.
             return (Live(),)
         first, *others = survey.namespaces
-        return (Live(first, survey.gaps), *map(Live, others))
+        system = System()
+        rest = (Live(one, system=system) for one in others)
+        return (Live(first, survey.gaps, system), *rest)
     return (Live(namespaces.find(netns or "")),)

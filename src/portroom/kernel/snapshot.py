@@ -10,11 +10,11 @@ import datetime
 import errno
 import os
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from portroom.errors import NotSupportedError
+from portroom.errors import NotPermittedError, NotSupportedError
 from portroom.kernel import namespaces
 from portroom.kernel.counters import read_counters
 from portroom.kernel.features import Trial
@@ -38,6 +38,9 @@ from portroom.model.facts.snapshot import (
 from portroom.model.facts.sockets import Kind
 from portroom.model.laws.ownership import owners_of, unowned
 from portroom.model.laws.tightest import Measured
+
+if TYPE_CHECKING:
+    from portroom.model.facts.boot import BootFacts
 
 Read = TypeVar("Read")
 
@@ -70,13 +73,15 @@ class Wanted(msgspec.Struct, frozen=True):
     ``groups`` asks for sockets by group, of every local port with
     ``all_ports``, else of the ephemeral range. ``routes`` are pairs of remote
     address and local address, or None for any. ``threads`` is how many may
-    dump; 0 leaves the choice to portroom.
+    dump; 0 leaves the choice to portroom. ``boot`` asks for what decides at the
+    next boot of the system.
     """
 
     groups: bool = False
     all_ports: bool = False
     routes: tuple[tuple[str, str | None], ...] = ()
     threads: int = 0
+    boot: bool = False
 
 
 def take(wanted: Wanted, netns: NetnsId | None = None, proc: str = PROC) -> Snapshot:
@@ -100,7 +105,19 @@ def take(wanted: Wanted, netns: NetnsId | None = None, proc: str = PROC) -> Snap
     if wanted.routes:
         routes = _read_routes(wanted.routes)
         snapshot = msgspec.structs.replace(snapshot, routes=routes)
+    if wanted.boot:
+        snapshot = msgspec.structs.replace(snapshot, boot=_read_boot(proc))
     return snapshot
+
+
+def _read_boot(proc: str) -> BootFacts | Gap:
+    """Return what decides at the next boot of this system, or why that is not known."""
+    from portroom.kernel.boot import read_boot  # costs start-up
+
+    try:
+        return _or_gap("boot", lambda: read_boot(proc=proc), "boot")
+    except NotPermittedError as error:
+        return Gap("boot", error.message, ("boot",))
 
 
 def _header(netns: NetnsId | None, proc: str) -> Snapshot:

@@ -1,20 +1,19 @@
 """Settings: the values first, then what each does and what it does not.
 
 Rules of this file: a value is written as it would be typed, without thousands
-separated; that a value is not the kernel's is a word as well as a colour.
+separated; that a value is not the kernel's, or is lost at the next boot, is a
+word as well as a colour.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from portroom.model.facts.answers import (
-    RangeEnds,
-    SettingsAnswer,
-    SettingState,
-)
+from portroom.model.facts.answers import Drift, RangeEnds, SettingsAnswer, SettingState
+from portroom.model.facts.boot_lines import BootCandidate
 from portroom.render import gaps
 from portroom.render.document import as_json, as_json_lines
+from portroom.render.drift import drift_sentences
 from portroom.render.flow import wrap
 from portroom.render.table import Cell, Column, Row, as_csv, as_table
 from portroom.render.units import Style, instant, paint, printable
@@ -22,12 +21,13 @@ from portroom.render.units import Style, instant, paint, printable
 __all__ = ["all_as_text", "as_csv_text", "as_json", "as_jsonl", "as_text"]
 
 COLUMNS = (
-    Column("NAME"),
+    Column("NAME", least=26, middle=True),
     Column("CURRENT", least=12, middle=True),
-    Column("DEFAULT", least=12, middle=True),
+    Column("PERSISTED", least=12, middle=True, drop=1),
+    Column("DEFAULT", least=12, middle=True, drop=2),
     Column("STATE"),
-    Column("SCOPE", drop=1),
-    Column("UNIT", least=5, drop=2),
+    Column("SCOPE", drop=3),
+    Column("UNIT", least=5, drop=4),
 )
 
 WIDE_COLUMNS = (
@@ -37,6 +37,15 @@ WIDE_COLUMNS = (
     Column("WHAT IT DOES NOT"),
 )
 
+LINE_COLUMNS = (
+    Column("NAME"),
+    Column("LINE"),
+    Column("VALUE"),
+    Column("OUTCOME"),
+    Column("BY"),
+    Column("WHY"),
+)
+
 Value = int | str | RangeEnds | None
 
 
@@ -44,11 +53,11 @@ def as_text(answer: SettingsAnswer, style: Style) -> str:
     """Return the settings of one namespace; wide is one line a setting."""
     if style.wide:
         rows = [(*_row(state), *_words(state)) for state in answer.settings]
-        lines = as_table(WIDE_COLUMNS, rows, style)
+        lines = [*as_table(WIDE_COLUMNS, rows, style), *candidate_lines(answer, style)]
         return "\n".join([*lines, *gaps.as_lines(answer.gaps, style)]) + "\n"
     lines = as_table(COLUMNS, [_row(state) for state in answer.settings], style)
     for state in answer.settings:
-        lines += ["", *explanation(state, style)]
+        lines += ["", *explanation(state, style), *_next_boot(state, style)]
     lines += ["", *gaps.as_lines(answer.gaps, style)]
     name = printable(answer.netns.name)
     where = f"{printable(answer.host)}, namespace {name}, {instant(answer.taken_at)}"
@@ -72,8 +81,62 @@ def all_as_text(answers: Sequence[SettingsAnswer], style: Style) -> str:
         cells = [_current(found[name]) for name in names]
         rows.append([printable(answer.netns.name), *cells])
     every_gap = [gap for answer in answers for gap in answer.gaps]
-    lines = [*as_table(heading, rows, style), *gaps.as_lines(every_gap, style)]
+    lines = [*as_table(heading, rows, style), *_drifts(answers, style)]
+    lines += gaps.as_lines(every_gap, style)
     return "\n".join(lines) + "\n"
+
+
+def _drifts(answers: Sequence[SettingsAnswer], style: Style) -> list[str]:
+    """Return a sentence for each namespace in which settings drift."""
+    lines = []
+    for answer in answers:
+        drift = [
+            Drift(
+                state.name,
+                value_text(state.current),
+                value_text(state.default if state.persisted is None else state.persisted),
+                state.persisted_at.file if state.persisted_at else None,
+                state.persisted_at.line if state.persisted_at else None,
+            )
+            for state in answer.settings
+            if state.drift
+        ]
+        for text in drift_sentences(drift, f" in {printable(answer.netns.name)}"):
+            lines += wrap(text, style, hang="  ")
+    return [paint(line, "yellow", style) for line in lines]
+
+
+def candidate_lines(answer: SettingsAnswer, style: Style) -> list[str]:
+    """Return a table of every line that names a setting, and what becomes of it at boot."""
+    rows = [(state.name, line) for state in answer.settings for line in state.candidates]
+    if not rows:
+        return []
+    return ["", *as_table(LINE_COLUMNS, [_line(name, line) for name, line in rows], style)]
+
+
+def _line(name: str, line: BootCandidate) -> Row:
+    """Return the cells of one line of a sysctl file."""
+    by = line.by
+    return (
+        name,
+        printable(f"{line.file}:{line.line}"),
+        "-" if line.value is None else printable(line.value),
+        Cell(line.outcome, "green" if line.outcome == "applied" else ""),
+        printable(by.file + (f":{by.line}" if by.line else "")) if by else "",
+        printable(line.reason),
+    )
+
+
+def _next_boot(state: SettingState, style: Style) -> list[str]:
+    """Return what the next boot gives a setting, where that is more than the default."""
+    at, look = state.persisted_at, "yellow" if state.drift else ""
+    if at is not None:
+        text = f"Next boot: {value_text(state.persisted)}, by {printable(at.file)}:{at.line}."
+    elif state.drift:
+        text = f"Next boot: {value_text(state.default)}, the kernel's default: no line sets it."
+    else:
+        return []
+    return [paint(line, look, style) for line in wrap(text, style, indent="  ", hang="  ")]
 
 
 def explanation(state: SettingState, style: Style) -> list[str]:
@@ -83,6 +146,10 @@ def explanation(state: SettingState, style: Style) -> list[str]:
         *wrap(state.meaning, style, indent="  ", hang="  "),
         *wrap(state.does_not, style, indent="  ", hang="  "),
     ]
+
+
+LOOKS = {"changed": "yellow", "drift": "yellow"}
+"""Words of ``difference`` that have a colour."""
 
 
 def value_text(value: Value, missing: str = "-") -> str:
@@ -100,9 +167,11 @@ def value_text(value: Value, missing: str = "-") -> str:
 
 
 def difference(state: SettingState) -> str:
-    """Return in a word how the value stands to the kernel's default."""
+    """Return in a word how the value stands to the next boot, or else to the default."""
     if state.current is None:
         return "absent"
+    if state.drift:
+        return "drift"
     if state.default is None:
         return ""
     return "default" if state.current == state.default else "changed"
@@ -110,8 +179,14 @@ def difference(state: SettingState) -> str:
 
 def _current(state: SettingState) -> Cell:
     """Return the value now, in the colour of its difference."""
-    look = "yellow" if difference(state) == "changed" else ""
-    return Cell(value_text(state.current), look)
+    return Cell(value_text(state.current), LOOKS.get(difference(state), ""))
+
+
+def _persisted(state: SettingState) -> str:
+    """Return what the next boot gives; where no line decides the default, marked so."""
+    if state.persisted_at is not None:
+        return value_text(state.persisted)
+    return "-" if state.drift is None else "default"
 
 
 def _row(state: SettingState) -> tuple[str | Cell, ...]:
@@ -120,8 +195,9 @@ def _row(state: SettingState) -> tuple[str | Cell, ...]:
     return (
         Cell(state.name, "bold"),
         _current(state),
+        _persisted(state),
         value_text(state.default, "by machine"),
-        Cell(word, "yellow" if word == "changed" else ""),
+        Cell(word, LOOKS.get(word, "")),
         state.scope,
         state.unit,
     )
@@ -140,7 +216,7 @@ def _telling(answers: Sequence[SettingsAnswer]) -> list[str]:
             if state.scope == "namespace":
                 seen = values.setdefault(state.name, set())
                 seen.add(value_text(state.current))
-                if difference(state) == "changed":
+                if difference(state) in LOOKS:
                     seen.add(value_text(state.default))
     return [name for name, seen in values.items() if name == "range" or len(seen) > 1]
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from portroom.model.facts.answers import Key, RangeUse, Status
 from portroom.render import gaps, headroom, summary
 from portroom.render.document import as_json, as_json_line
+from portroom.render.drift import conflict_sentences, drift_sentences
 from portroom.render.flow import wrap
 from portroom.render.namespaces import all_as_text
 from portroom.render.table import as_csv
@@ -102,18 +103,12 @@ def _below(answer: Status, style: Style, *, short: bool = False) -> list[str]:
 
 
 def _findings(answer: Status, style: Style) -> list[str]:
-    """Return findings and drift, a sentence each."""
-    lines = []
-    for drift in answer.drift:
-        text = (
-            f"Drift: {drift.name} is {printable(drift.current)}, the next boot gives "
-            f"{printable(drift.persisted)} ({printable(drift.file)}:{drift.line})."
-        )
-        lines += wrap(text, style, hang="  ")
+    """Return findings, drift and boot conflicts, a sentence each."""
+    texts = [*drift_sentences(answer.drift), *conflict_sentences(answer.boot_conflicts)]
     for finding in answer.findings:
         text = f"{finding.severity.capitalize()}: {finding.name}: "
-        text += printable(f"{finding.evidence} {finding.remedy}")
-        lines += wrap(text, style, hang="  ")
+        texts.append(text + printable(f"{finding.evidence} {finding.remedy}"))
+    lines = [line for text in texts for line in wrap(text, style, hang="  ")]
     return [paint(line, "yellow", style) for line in lines]
 
 

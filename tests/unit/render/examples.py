@@ -136,6 +136,7 @@ def status(
     sessions=SUMMARY,
     drift=(),
     findings=(),
+    boot_conflicts=(),
 ):
     """Return the one screen with these keys."""
     return Status(
@@ -149,4 +150,5 @@ def status(
         sessions=sessions,
         drift=tuple(drift),
         findings=tuple(findings),
+        boot_conflicts=tuple(boot_conflicts),
     )

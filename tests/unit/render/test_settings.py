@@ -10,7 +10,8 @@ import pytest
 
 from portroom.model.facts.ports import PortRange, PortSet
 from portroom.model.facts.settings import SETTINGS, setting_named
-from portroom.model.facts.snapshot import NetnsId, Settings, Snapshot
+from portroom.model.facts.snapshot import NetnsId, Settings, Snapshot, not_looked_at
+from portroom.model.facts.sysctl_files import SysctlTree
 from portroom.model.laws.setting_states import settings_answer
 from portroom.render.settings import (
     CSV_COLUMNS,
@@ -21,9 +22,10 @@ from portroom.render.settings import (
     as_text,
 )
 from portroom.render.units import Style, columns
+from tests.unit.made_boot import ADVICE, boot
 
 
-def answer(name="host", wanted=SETTINGS, **changed):
+def answer(name="host", wanted=SETTINGS, facts=None, **changed):
     """Return an answer with the kernel's defaults but for what is *changed*."""
     values = {row.key: 4096 if row.default is None else row.default for row in SETTINGS}
     values |= {setting_named(word).key: value for word, value in changed.items()}
@@ -34,6 +36,7 @@ def answer(name="host", wanted=SETTINGS, **changed):
             taken_at=datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC),
             netns=NetnsId(name, 1, 4026531840, "host"),
             settings=Settings({key: value for key, value in values.items() if value is not None}),
+            boot=facts or not_looked_at("boot"),
         ),
         wanted,
     )
@@ -46,8 +49,8 @@ def test_one_setting_is_a_line_and_its_explanation():
     text = as_text(answer(wanted=[setting_named("tcp_fin_timeout")], tcp_fin_timeout=30), Style(80))
 
     expected = """\
-NAME             CURRENT  DEFAULT  STATE    SCOPE      UNIT
-tcp_fin_timeout  30       60       changed  namespace  s
+NAME             CURRENT  PERSISTED  DEFAULT  STATE    SCOPE      UNIT
+tcp_fin_timeout  30       -          60       changed  namespace  s
 
 tcp_fin_timeout (net.ipv4.tcp_fin_timeout)
   How long a closed connection without a process waits in FIN_WAIT2 for the
@@ -55,7 +58,7 @@ tcp_fin_timeout (net.ipv4.tcp_fin_timeout)
   It does not shorten TIME_WAIT: that lasts 60 s, fixed when the kernel is
   built.
 
-Not looked at: persisted.
+Not looked at: boot.
 web1, namespace host, 2026-03-01 12:00:00 UTC
 """
     assert expected == text
@@ -64,16 +67,16 @@ web1, namespace host, 2026-03-01 12:00:00 UTC
 @pytest.mark.parametrize(
     ("name", "value", "cells"),
     [
-        ("range", PortRange(15000, 64000), ["15000-64000", "32768-60999", "changed"]),
-        ("range", PortRange(32768, 60999), ["32768-60999", "32768-60999", "default"]),
+        ("range", PortRange(15000, 64000), ["15000-64000", "-", "32768-60999", "changed"]),
+        ("range", PortRange(32768, 60999), ["32768-60999", "-", "32768-60999", "default"]),
         (
             "reserved",
             PortSet.parse("8080,9000-9100"),
-            ["8080,9000-9100", "none", "changed"],
+            ["8080,9000-9100", "-", "none", "changed"],
         ),
-        ("reserved", PortSet(), ["none", "none", "default"]),
-        ("tcp_tw_reuse_delay", None, ["-", "1000", "absent"]),
-        ("tcp_max_tw_buckets", 131072, ["131072", "by", "machine", "namespace"]),
+        ("reserved", PortSet(), ["none", "-", "none", "default"]),
+        ("tcp_tw_reuse_delay", None, ["-", "-", "1000", "absent"]),
+        ("tcp_max_tw_buckets", 131072, ["131072", "-", "by", "machine", "namespace"]),
     ],
 )
 def test_values_are_written_as_they_would_be_typed(name, value, cells):
@@ -83,6 +86,94 @@ def test_values_are_written_as_they_would_be_typed(name, value, cells):
     text = as_text(answer(wanted=[setting_named(name)], **{name: value}), Style(80))
 
     assert [name, *cells] == text.splitlines()[1].split()[: 1 + len(cells)]
+
+
+SEED = boot(
+    {
+        b"/etc/sysctl.d/net.ipv4.ip_local_port_range.conf": ADVICE,
+        b"/etc/sysctl.conf": b"net.ipv4.ip_local_port_range = 15000 64000\n",
+    }
+)
+
+
+def test_drift_is_a_word_and_a_sentence():
+    """
+    Of what a line gives the place is told, and of what no line sets that it is lost.
+    """
+    wanted = [setting_named(name) for name in ("range", "tcp_tw_reuse", "tcp_timestamps")]
+    drifting = answer(wanted=wanted, facts=SEED, range=PortRange(15000, 64000), tcp_tw_reuse=1)
+    lines = as_text(drifting, Style(100)).splitlines()
+
+    expected = """\
+NAME            CURRENT      PERSISTED    DEFAULT      STATE    SCOPE      UNIT
+range           15000-64000  15000-65000  32768-60999  drift    namespace  port
+tcp_tw_reuse    1            default      2            drift    namespace
+tcp_timestamps  1            default      1            default  namespace"""
+    assert expected.splitlines() == lines[:4]
+    assert [
+        "  Next boot: 15000-65000, by /etc/sysctl.d/net.ipv4.ip_local_port_range.conf:1.",
+        "  Next boot: 2, the kernel's default: no line sets it.",
+    ] == [line for line in lines if "Next boot" in line]
+
+
+def test_what_the_next_boot_keeps_is_no_drift():
+    """
+    The value differs from the default and stays.
+    """
+    kept = answer(wanted=[setting_named("range")], facts=SEED, range=PortRange(15000, 65000))
+    lines = as_text(kept, Style(100)).splitlines()
+
+    assert ["range", "15000-65000", "15000-65000", "32768-60999", "changed"] == lines[1].split()[:5]
+
+
+def test_a_narrow_terminal_keeps_name_value_and_state():
+    """
+    The other columns go, and the sentence below still tells the next boot.
+    """
+    wanted = [setting_named("range"), setting_named("ip_unprivileged_port_start")]
+    lines = as_text(
+        answer(wanted=wanted, facts=SEED, range=PortRange(15000, 64000)), Style(40)
+    ).splitlines()
+
+    assert ["NAME", "CURRENT", "STATE"] == lines[0].split()
+    assert ["range", "15000-64000", "drift"] == lines[1].split()
+    assert max(map(columns, lines[:3])) <= 40
+    assert any(line.startswith("  Next boot: 15000-65000, by") for line in lines)
+
+
+def test_wide_has_every_line_that_names_a_setting():
+    """
+    Those that decide, those that lose and those that nobody reads, hostile names escaped.
+    """
+    files = {b"/etc/sysctl.d/\x1b[31m\n.conf": b"net.ipv4.ip_local_port_range = 1 \x1b[2J\n"}
+    facts = msgspec.structs.replace(
+        SEED, tree=SysctlTree((*SEED.tree.files, *boot(files).tree.files))
+    )
+    text = as_text(answer(facts=facts), Style(80, wide=True))
+    lines = [line.split() for line in text.splitlines() if "/sysctl" in line and "Not " not in line]
+
+    assert "\x1b" not in text
+    assert "overridden" == lines[0][4]
+    assert r"/etc/sysctl.d/\x1b[31m\x0a.conf:1" == lines[0][1]
+    assert ["15000", "65000", "applied"] == lines[1][2:5]
+    assert ["15000", "64000", "unread"] == lines[2][2:5]
+
+
+def test_drift_of_a_namespace_is_a_sentence_below_all():
+    """
+    The table of all namespaces keeps its columns.
+    """
+    drifting = answer("host", facts=SEED, range=PortRange(15000, 64000))
+    plain = answer("pod", facts=SEED, range=PortRange(15000, 65000))
+
+    expected = """\
+NETNS  RANGE
+host   15000-64000
+pod    15000-65000
+Drift in host: range is 15000-64000, the next boot gives 15000-65000
+  (/etc/sysctl.d/net.ipv4.ip_local_port_range.conf:1).
+"""
+    assert expected == all_as_text([drifting, plain], Style(80))
 
 
 @pytest.mark.parametrize("width", [80, 100, 132])
@@ -132,7 +223,7 @@ def test_namespaces_stand_side_by_side():
 NETNS  RANGE        TCP_TW_REUSE
 host   15000-64000  1
 pod    32768-60999  1
-Not looked at: persisted.
+Not looked at: boot.
 """
     assert expected == all_as_text([tuned, plain], Style(80))
 
@@ -181,9 +272,26 @@ def test_the_fields_of_json_are_those_that_programs_rely_on():
     header = ["schema_version", "host", "taken_at", "netns", "gaps", "settings"]
     fields = (
         "name current default persisted persisted_at drift unit scope meaning does_not key"
+        " candidates"
     ).split()
     assert header == list(told)
     assert fields == list(told["settings"][0])
+
+
+def test_json_tells_the_next_boot_typed_and_by_its_place():
+    """
+    A range is an object as its value now is, and the line that decides has file and number.
+    """
+    told = json.loads(as_json(answer(facts=SEED, range=PortRange(15000, 64000))))
+    of_range = told["settings"][0]
+
+    assert {"first": 15000, "last": 65000} == of_range["persisted"]
+    assert {
+        "file": "/etc/sysctl.d/net.ipv4.ip_local_port_range.conf",
+        "line": 1,
+    } == of_range["persisted_at"]
+    assert of_range["drift"] is True
+    assert ["applied", "unread"] == [line["outcome"] for line in of_range["candidates"]]
 
 
 def test_json_lines_are_one_setting_each():

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from portroom.model.facts.answers import Drift, Finding
+from portroom.model.facts.answers import BootConflict, Drift, Finding
 from portroom.model.facts.snapshot import Gap
 from portroom.render import status
 from portroom.render.units import Style, columns
@@ -140,6 +140,54 @@ def test_drift_and_findings_are_a_sentence_each():
         "(/etc/sysctl.conf:3).\n"
         "Warning: listener_in_range: 8080 listens. Reserve it.\n"
     ) in actual
+
+
+def test_drift_without_a_line_names_the_default():
+    """What somebody wrote by hand is lost, and the other settings are counted."""
+    drift = [
+        Drift("range", "15000-64000", "32768-60999", None, None),
+        Drift("reserved", "8080", "", None, None),
+        Drift("tcp_tw_reuse", "1", "2", None, None),
+    ]
+
+    actual = status.as_text(examples.status(drift=drift), Style(width=0))
+
+    assert (
+        "Drift: range is 15000-64000, the next boot gives the kernel's default 32768-60999: "
+        "no line sets it. 2 other settings drift: portroom settings.\n"
+    ) in actual
+    assert actual.count("Drift") == 1
+
+
+def test_boot_conflicts_are_one_sentence():
+    """The programs, what each gives, and where more is told."""
+    conflicts = [
+        BootConflict("range", {"systemd": "15000-65000", "procps": "15000-64000"}),
+        BootConflict("reserved", {"systemd": "", "procps": "8080", "tuned": None}),
+    ]
+
+    actual = status.as_text(examples.status(boot_conflicts=conflicts[:1]), Style(width=0))
+    both = status.as_text(examples.status(boot_conflicts=conflicts), Style(width=0))
+    other = status.as_text(examples.status(boot_conflicts=conflicts[1:]), Style(width=0))
+
+    text = (
+        "Boot: systemd-sysctl and sysctl --system differ on range: 15000-65000 / 15000-64000 "
+        "- portroom boot --key range."
+    )
+    assert text + "\n" in actual
+    assert text + " So do they on 1 other setting.\n" in both
+    assert (
+        "systemd-sysctl, sysctl --system and tuned differ on reserved: none / 8080 / by machine"
+    ) in other
+
+
+def test_hostile_files_do_not_act():
+    """Names of files and values of lines are other people's text."""
+    drift = Drift("range", "\x1b[2J", "\n", "/etc/\x1b[31m\u202e", 1)
+
+    actual = status.as_text(examples.status(drift=[drift]), Style(width=0))
+
+    assert r"range is \x1b[2J, the next boot gives \x0a (/etc/\x1b[31m\u202e:1)." in actual
 
 
 def test_colour_never_carries_a_meaning_alone():

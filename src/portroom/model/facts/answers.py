@@ -10,6 +10,7 @@ import datetime
 
 import msgspec
 
+from portroom.model.facts.boot_lines import BootCandidate
 from portroom.model.facts.snapshot import Gap, NetnsId
 from portroom.model.facts.sockets import Owner
 
@@ -126,13 +127,31 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 class Drift(msgspec.Struct, frozen=True):
-    """A setting whose current value is not what the next boot gives."""
+    """
+    A setting whose current value is not what the next boot gives.
+
+    ``persisted`` is what it gives, the kernel's default where ``file`` and
+    ``line`` are null because no line decides. Both values are text as it would
+    be typed, a range ``first-last``.
+    """
 
     name: str
     current: str
     persisted: str
-    file: str
-    line: int
+    file: str | None
+    line: int | None
+
+
+class BootConflict(msgspec.Struct, frozen=True):
+    """
+    A setting to which the boot programs of this system would give different values.
+
+    ``values`` has one a program: ``systemd``, ``procps`` or ``tuned``; null where
+    it depends on the machine.
+    """
+
+    name: str
+    values: dict[str, str | None]
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -153,6 +172,7 @@ class Status(Answer, frozen=True, kw_only=True):
     sessions: Summary | None
     drift: tuple[Drift, ...] = ()
     findings: tuple[Finding, ...] = ()
+    boot_conflicts: tuple[BootConflict, ...] = ()
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -192,8 +212,11 @@ class SettingState(msgspec.Struct, frozen=True):
 
     A range is ``{first, last}``, a set of ports its canonical text, all else
     a number; null where this kernel does not have it or the default depends
-    on the machine. ``scope`` is ``namespace`` or ``system``; ``key`` is the
-    sysctl.
+    on the machine. ``persisted`` is what the next boot gives, null with a null
+    ``persisted_at`` where no line decides: then the kernel's default holds, and
+    ``drift`` compares with that. ``drift`` is null where one of both values is
+    not known. ``scope`` is ``namespace`` or ``system``; ``key`` is the sysctl;
+    ``candidates`` are all lines that name it.
     """
 
     name: str
@@ -207,6 +230,7 @@ class SettingState(msgspec.Struct, frozen=True):
     meaning: str
     does_not: str = ""
     key: str = ""
+    candidates: tuple[BootCandidate, ...] = ()
 
 
 class SettingsAnswer(Answer, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""What the settings of a Snapshot are, beside what the kernel gives by default."""
+"""What the settings of a Snapshot are, at the next boot and by default."""
 
 from __future__ import annotations
 
@@ -7,16 +7,8 @@ from collections.abc import Sequence
 from portroom.model.facts.answers import RangeEnds, SettingsAnswer, SettingState
 from portroom.model.facts.ports import PortRange, PortSet
 from portroom.model.facts.settings import SETTINGS, Setting
-from portroom.model.facts.snapshot import (
-    Gap,
-    Settings,
-    SettingValue,
-    Snapshot,
-    not_looked_at,
-)
-
-NOT_PERSISTED = not_looked_at("persisted", "persisted", "persisted_at", "drift")
-"""What the next boot gives is not read yet."""
+from portroom.model.facts.snapshot import Gap, Settings, SettingValue, Snapshot
+from portroom.model.laws.drift import Prospect, prospects
 
 
 def settings_answer(snapshot: Snapshot, wanted: Sequence[Setting] = SETTINGS) -> SettingsAnswer:
@@ -24,7 +16,7 @@ def settings_answer(snapshot: Snapshot, wanted: Sequence[Setting] = SETTINGS) ->
     Return the state of each wanted setting, in the order asked for.
 
     Args:
-        snapshot: Its part ``settings`` is used.
+        snapshot: Its parts ``settings`` and ``boot`` are used.
         wanted: Rows of the table; all where none is named.
 
     Returns:
@@ -33,32 +25,34 @@ def settings_answer(snapshot: Snapshot, wanted: Sequence[Setting] = SETTINGS) ->
     """
     part = snapshot.settings
     known = Settings({}) if isinstance(part, Gap) else part
-    states = tuple(setting_state(setting, known) for setting in wanted)
+    ahead = prospects(snapshot, wanted)
+    states = tuple(setting_state(row, known, ahead.by_name[row.name]) for row in wanted)
     return SettingsAnswer(
         host=snapshot.host,
         taken_at=snapshot.taken_at,
         netns=snapshot.netns,
         # The Snapshot's own gaps are about sockets; no setting depends on them.
-        gaps=(*_gaps(part, wanted), NOT_PERSISTED),
+        gaps=(*_gaps(part, wanted), *ahead.gaps),
         settings=states,
     )
 
 
-def setting_state(setting: Setting, known: Settings) -> SettingState:
-    """Return one setting: its value now, its default, its reach and meaning."""
+def setting_state(setting: Setting, known: Settings, ahead: Prospect) -> SettingState:
+    """Return one setting: its value now, at the next boot and by default, and its meaning."""
     current = known.values.get(setting.key)
     return SettingState(
         name=setting.name,
         current=None if current is None else answer_value(current),
         default=None if setting.default is None else answer_value(setting.default),
-        persisted=None,
-        persisted_at=None,
-        drift=None,
+        persisted=None if ahead.persisted is None else answer_value(ahead.persisted),
+        persisted_at=ahead.at,
+        drift=ahead.drift,
         unit=setting.unit,
         scope=setting.scope.value,
         meaning=setting.meaning,
         does_not=setting.does_not,
         key=setting.key,
+        candidates=ahead.candidates,
     )
 
 

@@ -4,11 +4,12 @@ import datetime
 
 import msgspec
 
-from portroom.model.facts.answers import RangeEnds
+from portroom.model.facts.answers import FileLine, RangeEnds
 from portroom.model.facts.ports import PortRange, PortSet
 from portroom.model.facts.settings import SETTINGS, setting_named
 from portroom.model.facts.snapshot import Gap, NetnsId, Settings, Snapshot
-from portroom.model.laws.setting_states import NOT_PERSISTED, settings_answer
+from portroom.model.laws.setting_states import settings_answer
+from tests.unit.made_boot import ADVICE, boot
 
 
 def snapshot(settings):
@@ -21,6 +22,8 @@ def snapshot(settings):
         settings=settings,
     )
 
+
+NOT_LOOKED_AT = Gap("boot", "not_looked_at", ("persisted", "persisted_at", "drift"))
 
 WHOLE = Settings({row.key: row.default if row.default is not None else 5 for row in SETTINGS})
 
@@ -54,17 +57,36 @@ def test_all_settings_are_told_in_the_order_of_the_table():
     assert {"namespace", "system"} == {state.scope for state in answer.settings}
 
 
-def test_the_next_boot_is_not_looked_at():
+def test_a_snapshot_without_the_next_boot_says_so():
     """
     What the next boot gives is null with a Gap, and drift never false.
     """
     answer = settings_answer(snapshot(WHOLE))
 
-    assert (NOT_PERSISTED,) == answer.gaps
-    assert "not_looked_at" == NOT_PERSISTED.reason
+    assert (NOT_LOOKED_AT,) == answer.gaps
     assert {(None, None, None)} == {
         (state.persisted, state.persisted_at, state.drift) for state in answer.settings
     }
+
+
+def test_the_next_boot_is_typed_as_the_value_now():
+    """
+    The line that decides gives a range; a setting that no line names has no place.
+    """
+    taken = msgspec.structs.replace(
+        snapshot(WHOLE), boot=boot({b"/etc/sysctl.d/50-a.conf": b"# why\n" + ADVICE})
+    )
+    wanted = [setting_named("range"), setting_named("tcp_tw_reuse")]
+
+    of_range, of_reuse = settings_answer(taken, wanted).settings
+
+    assert RangeEnds(15000, 65000) == of_range.persisted
+    assert FileLine("/etc/sysctl.d/50-a.conf", 2) == of_range.persisted_at
+    assert [("/etc/sysctl.d/50-a.conf", 2, "15000 65000", "applied")] == [
+        (line.file, line.line, line.value, line.outcome) for line in of_range.candidates
+    ]
+    assert (None, None, ()) == (of_reuse.persisted, of_reuse.persisted_at, of_reuse.candidates)
+    assert (True, False) == (of_range.drift, of_reuse.drift)
 
 
 def test_a_setting_that_is_not_here_says_why():
@@ -90,7 +112,7 @@ def test_a_setting_that_is_not_here_says_why():
             "only the initial network namespace shows it",
             ("tcp_max_orphans.current",),
         ),
-        NOT_PERSISTED,
+        NOT_LOOKED_AT,
     )
     assert expected == answer.gaps
 
@@ -104,7 +126,7 @@ def test_settings_that_could_not_be_read_are_one_gap():
     assert {None} == {state.current for state in answer.settings}
     assert (
         Gap("settings", "/proc/sys is not mounted", ("current",)),
-        NOT_PERSISTED,
+        NOT_LOOKED_AT,
     ) == answer.gaps
 
 

@@ -1,0 +1,53 @@
+"""Drift and boot conflicts: one sentence each, however many settings they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from portroom.model.facts.answers import BootConflict, Drift
+from portroom.render.flow import joined
+from portroom.render.units import plural, printable
+
+
+def drift_sentences(drift: Sequence[Drift], where: str = "") -> list[str]:
+    """
+    Return one sentence, or none, about all settings that drift, the first by name.
+
+    Args:
+        drift: In the order in which a person asks: the range first.
+        where: A place to be named, as `` in namespace web``.
+    """
+    if not drift:
+        return []
+    first, *others = drift
+    text = f"Drift{where}: {first.name} is {_value(first.current)}, the next boot gives "
+    if first.file is None:
+        text += f"the kernel's default {_value(first.persisted)}: no line sets it."
+    else:
+        text += f"{_value(first.persisted)} ({printable(first.file)}:{first.line})."
+    if others:
+        verb = "drifts" if len(others) == 1 else "drift"
+        text += f" {plural(len(others), 'other setting')} {verb}: portroom settings."
+    return [text]
+
+
+def conflict_sentences(conflicts: Sequence[BootConflict]) -> list[str]:
+    """Return one sentence, or none, about all settings on which boot programs differ."""
+    if not conflicts:
+        return []
+    from portroom.model.laws.boot_decisions import PROGRAM_NAMES
+
+    first, *others = conflicts
+    names = joined([PROGRAM_NAMES.get(name, printable(name)) for name in first.values])
+    values = " / ".join(map(_value, first.values.values()))
+    text = f"Boot: {names} differ on {first.name}: {values} - portroom boot --key {first.name}."
+    if others:
+        text += f" So do they on {plural(len(others), 'other setting')}."
+    return [text]
+
+
+def _value(text: str | None) -> str:
+    """Return a value in a sentence."""
+    if text is None:
+        return "by machine"
+    return printable(text) or "none"
