@@ -7,9 +7,10 @@ import tomllib
 
 import pytest
 
-from portroom.model.facts.sysctl_files import DIRECTORIES
-from portroom.model.laws.boot import OUTCOMES
-from portroom.model.laws.dialects import Dialect
+from portroom.model.facts.sysctl_files import DIRECTORIES, FILE, SysctlFile, SysctlTree
+from portroom.model.laws.acceptance import KNOWN
+from portroom.model.laws.boot import OUTCOMES, boot
+from portroom.model.laws.dialects import DIALECTS, PROCPS, SYSTEMD, TUNED, Dialect
 from tests.docs import blocks, examples
 from tests.docs.pages import ROOT
 
@@ -24,6 +25,46 @@ def sections() -> dict[str, str]:
     """Return the sections of the page of outcomes by their headings."""
     parts = re.split(r"(?m)^## (.+)\n", REFERENCE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+RANGE = "net.ipv4.ip_local_port_range"
+
+
+def kept(rules: Dialect, files: dict[str, str]) -> dict[str, str]:
+    """Return what the settings hold after a program applied some files."""
+    tree = SysctlTree(
+        tuple(SysctlFile(path.encode(), FILE, text.encode()) for path, text in files.items())
+    )
+    defaults = {key: row.default or "" for key, row in KNOWN.items()}
+    return boot(tree, rules, [*KNOWN], defaults).state
+
+
+@pytest.mark.parametrize("rules", DIALECTS, ids=[rules.name for rules in DIALECTS])
+def test_the_recipe_holds_under_every_program(rules):
+    """A file written as the page says gives the same with every row of the table."""
+    lines = {
+        "net.ipv4.ip_unprivileged_port_start": "80",
+        RANGE: "80 64999",
+        "net.ipv4.ip_local_reserved_ports": "443,8000-8999",
+    }
+    text = "".join(f"{key} = {value}\n" for key, value in lines.items())
+    others = {"/etc/sysctl.conf": "# nothing\n", "/usr/lib/sysctl.d/50-x.conf": f"{RANGE} = 15\n"}
+
+    actual = kept(rules, {"/etc/sysctl.d/90-ports.conf": text} | others)
+
+    assert lines.items() <= actual.items()
+
+
+@pytest.mark.parametrize("rules", DIALECTS, ids=[rules.name for rules in DIALECTS])
+def test_the_classic_trap_is_as_the_page_says(rules):
+    """Of the article's two places systemd takes one, and the others the other."""
+    files = dict(re.findall(r"(?m)^\| `(/etc/\S+)` \| `([^`]+)` \|$", EXPLANATION))
+    expected = {SYSTEMD: "15000 65000", PROCPS: "15000 64000", TUNED: "15000 64000"}
+
+    actual = kept(rules, files)[RANGE]
+
+    assert len(files) == 2
+    assert expected[rules.program] == actual
 
 
 def test_every_rule_that_differs_has_words():
