@@ -221,6 +221,8 @@ def type_name(kind: Any, here: list[type[msgspec.Struct]]) -> str:
         return f"object of {type_name(kind.value_type, here)}"
     if shown == "EnumType":
         return "one of " + ", ".join(f"`{one.value}`" for one in kind.cls)
+    if shown == "CustomType" and kind.cls is document.RawText:
+        shown = "StrType"
     return NAMES[shown]
 
 
