@@ -43,7 +43,8 @@ def boot(question: BootQuestion, source: Source = HERE_ITSELF) -> Boot:
 def _live(question: BootQuestion, wanted: tuple[str, ...]) -> Boot:
     """Return the answer of this system, or of a tree that is none."""
     every = tuple(dict.fromkeys((*KEYS, *wanted)))
-    facts = read_boot(question.root or HERE, keys=every)
+    root = HERE if question.root is None else question.root
+    facts = read_boot(root, keys=every)
     read = take(Wanted())
     if facts.root != HERE:
         return boot_answer(read, facts, wanted, program=question.program)

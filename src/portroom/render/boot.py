@@ -15,7 +15,7 @@ from portroom.model.facts.boot import BEFORE, EVERY_KEY, PROCESS, TRACE
 from portroom.model.facts.boot_answer import Boot, BootKey, BootOther, of_each_key
 from portroom.model.facts.boot_lines import BootCandidate
 from portroom.model.facts.settings import SETTINGS
-from portroom.model.laws.boot import APPLIED, BROKEN, EXCLUDED, REFUSED, UNCHECKED
+from portroom.model.laws.boot import APPLIED, BROKEN, EXCLUDED, REFUSED, UNCHECKED, UNREAD
 from portroom.model.laws.boot_decisions import PROGRAM_NAMES
 from portroom.model.laws.next_boot import KERNEL
 from portroom.render import document, gaps
@@ -30,8 +30,8 @@ COLUMNS = (
     Column("NAME", least=12, middle=True),
     Column("NEXT BOOT", least=11, middle=True),
     Column("NOW", least=11, middle=True, drop=2),
-    Column("DECIDED BY", least=20, middle=True),
-    Column("NOTE", drop=1),
+    Column("DECIDED BY", least=20, middle=True, drop=1),
+    Column("NOTE", least=15),
 )
 
 MOST_CANDIDATES = 10
@@ -48,7 +48,7 @@ BRIEF = "kernel default"
 
 LOOKS = {APPLIED: "green", UNCHECKED: "green", REFUSED: "red", BROKEN: "red"}
 
-BAD = (REFUSED, BROKEN, EXCLUDED)
+BAD = (REFUSED, BROKEN, EXCLUDED, UNREAD)
 """Outcomes of lines that somebody wrote for a reason, and that do nothing."""
 
 OF_TABLE = frozenset(setting.key for setting in SETTINGS)
@@ -68,7 +68,7 @@ def as_text(answer: Boot, style: Style) -> str:
                 lines += ["", *_details(one, answer, style)]
         lines += _others(answer, style)
         for note in answer.notes:
-            lines += wrap(printable(note), style, hang="  ")
+            lines += _flow(printable(note), style, hang="  ")
     return "\n".join([*lines, "", *gaps.footer([answer], style)]) + "\n"
 
 
@@ -78,19 +78,19 @@ def as_text(answer: Boot, style: Style) -> str:
 def _headline(answer: Boot, style: Style) -> list[str]:
     """Return the answer in one or two sentences, and by whose rules it is."""
     if answer.program is None:
-        return wrap("What decides at the next boot is not known.", style)
+        return _flow("What decides at the next boot is not known.", style)
     version = f" {answer.program_version}" if answer.program_version else ""
     rules = f"By the rules of {answer.program}{version}: {printable(answer.evidence)}."
     if answer.root != "/":
         rules += f" Told of the files below {printable(answer.root)}."
-    lines = [paint(line, "bold", style) for line in wrap(_outcome(answer, style), style)]
-    return [*lines, *wrap(rules, style)]
+    lines = [paint(line, "bold", style) for line in _flow(_outcome(answer), style)]
+    return [*lines, *_flow(rules, style)]
 
 
-def _outcome(answer: Boot, style: Style) -> str:
+def _outcome(answer: Boot) -> str:
     """Return in words how many sysctls are decided, and where programs differ."""
     if len(answer.keys) == 1:
-        return _outcome_of(answer.keys[0], answer, style)
+        return _outcome_of(answer.keys[0], answer)
     if not any(one.candidates for one in answer.keys):
         return "No sysctl file names any of these settings: the kernel's defaults stay."
     decided = sum(one.winner is not None for one in answer.keys)
@@ -100,13 +100,13 @@ def _outcome(answer: Boot, style: Style) -> str:
     return f"{text} Programs differ on {joined(differing)}." if differing else text
 
 
-def _outcome_of(one: BootKey, answer: Boot, style: Style) -> str:
+def _outcome_of(one: BootKey, answer: Boot) -> str:
     """Return in words what decides one sysctl."""
     name = printable(one.name)
     if one.exists is False:
         text = f"This kernel does not have {name}: no line sets it."
     elif one.winner is not None:
-        text = f"After the next boot {name} is {_brief(one.value)}, by {_place(one.winner, style)}."
+        text = f"After the next boot {name} is {_brief(one.value)}, by {_place(one.winner)}."
     else:
         what = f"No line that names {name} takes effect"
         none = f"No sysctl file names {name}"
@@ -147,7 +147,7 @@ def _next(one: BootKey, answer: Boot) -> tuple[str, str]:
     if one.exists is False:
         return "-", "-"
     if one.winner is not None:
-        return _text(one.value), _place(one.winner, Style(width=0))
+        return _text(one.value), _place(one.winner)
     if raiser := _raiser(one, answer):
         return "not known", raiser
     if one.default is None:
@@ -199,16 +199,17 @@ def _brief(value: str | None) -> str:
     return text if len(text) <= LONGEST_IN_SENTENCE else f"{text[: LONGEST_IN_SENTENCE - 3]}..."
 
 
-def _place(place: FileLine, style: Style) -> str:
-    """Return a line of a file as ``PATH:LINE``, no wider than the screen."""
-    return _fitted(f"{printable(place.file)}:{place.line}", style)
+def _place(place: FileLine) -> str:
+    """Return a line of a file as ``PATH:LINE``."""
+    return f"{printable(place.file)}:{place.line}"
 
 
-def _fitted(path: str, style: Style) -> str:
-    """Return a path that is no wider than a line, unless wide."""
-    if style.wide or not style.width:
-        return path
-    return cut(path, max(style.width - len(INDENT) - 1, 8), style, middle=True)
+def _flow(text: str, style: Style, indent: str = "", hang: str = "") -> list[str]:
+    """Return the lines of a paragraph; a path too long for a line is cut, unless wide."""
+    if style.width and not style.wide:
+        room = max(style.width - max(len(indent), len(hang)), 8)
+        text = " ".join(cut(word, room, style, middle=True) for word in text.split(" "))
+    return wrap(text, style, indent=indent, hang=hang)
 
 
 # The lines of one sysctl.
@@ -216,22 +217,30 @@ def _fitted(path: str, style: Style) -> str:
 
 def _details(one: BootKey, answer: Boot, style: Style) -> list[str]:
     """Return every line that names a sysctl with its outcome, and how programs differ."""
-    title = f"{paint(printable(one.name), 'bold', style)} ({printable(one.key)})"
-    lines = [printable(one.name) if one.name == one.key else title]
+    lines = _title(one, style)
     told = _told(one, style)
     width = max((columns(_value(line, style)) for line in told), default=0)
     by_reader = groupby(told, key=lambda line: line.program)
     for reader, some in by_reader:
         if {line.program for line in one.candidates} != {answer.program}:
-            lines += wrap(f"{READERS.get(reader, reader)}:", style, indent="  ")
+            lines += _flow(f"{READERS.get(reader, reader)}:", style, indent="  ")
         for line in some:
             lines += _candidate(line, width, style)
     if left := len(one.candidates) - len(told):
-        lines += wrap(f"and {plural(left, 'line')} more: -o wide tells all.", style, indent="  ")
+        lines += _flow(f"and {plural(left, 'line')} more: -o wide tells all.", style, indent="  ")
     if one.programs_differ:
-        others = "; ".join(_other(name, other, style) for name, other in one.others.items())
-        lines += wrap(f"Programs differ: {others}.", style, indent="  ", hang="    ")
+        others = "; ".join(_other(name, other) for name, other in one.others.items())
+        lines += _flow(f"Programs differ: {others}.", style, indent="  ", hang="    ")
     return lines
+
+
+def _title(one: BootKey, style: Style) -> list[str]:
+    """Return the name and the key of a sysctl, once where they are the same."""
+    name = printable(one.name)
+    key = "" if one.name == one.key else f" ({printable(one.key)})"
+    first, *others = _flow(name + key, style, hang="  ")
+    shown = name if first.startswith(name) else first
+    return [paint(shown, "bold", style) + first[len(shown) :], *others]
 
 
 def _told(one: BootKey, style: Style) -> Sequence[BootCandidate]:
@@ -251,13 +260,13 @@ def _candidate(line: BootCandidate, width: int, style: Style) -> list[str]:
     taken = 2 + len(line.outcome) + columns(after) + 2
     is_narrow = bool(style.width) and not style.wide and taken * 2 > style.width
     hang = INDENT if is_narrow else " " * taken
-    text = _fitted(f"{printable(line.file)}:{line.line}", style)
+    text = f"{printable(line.file)}:{line.line}"
     if line.by is not None:
-        where = f":{line.by.line}" if line.by.line else ""
-        text += f", by {_fitted(printable(line.by.file) + where, style)}"
+        text += f", by {printable(line.by.file)}"
+        text += f":{line.by.line}" if line.by.line else ""
     if line.reason:
         text += f": {printable(line.reason)}"
-    told = wrap(text, style, indent=hang, hang=hang)
+    told = _flow(text, style, indent=hang, hang=hang)
     if is_narrow:
         return [head.rstrip(), *told]
     return [f"{head}  {told[0][taken:]}", *told[1:]]
@@ -267,16 +276,16 @@ def _value(line: BootCandidate, style: Style) -> str:
     """Return the value of a line, cut unless wide; a dash for one that only excludes."""
     if line.value is None:
         return "-"
-    text = printable(line.value)
+    text = printable(line.value) or '""'
     return text if style.wide else cut(text, LONGEST_VALUE, style)
 
 
-def _other(name: str, other: BootOther, style: Style) -> str:
+def _other(name: str, other: BootOther) -> str:
     """Return what another program would leave, and which line decides there."""
     who = PROGRAM_NAMES.get(name, name)
     if other.winner is None:
         return f"{who} leaves the {BRIEF}"
-    return f"{who} leaves {_brief(other.value)}, by {_place(other.winner, style)}"
+    return f"{who} leaves {_brief(other.value)}, by {_place(other.winner)}"
 
 
 def _others(answer: Boot, style: Style) -> list[str]:
@@ -285,12 +294,12 @@ def _others(answer: Boot, style: Style) -> list[str]:
     if not told:
         return [""] if answer.notes else []
     whose = "them" if len(answer.keys) > 1 else "it"
-    lines = ["", *wrap(f"Beside the boot program, these may set {whose}:", style)]
+    lines = ["", *_flow(f"Beside the boot program, these may set {whose}:", style)]
     for writer in told:
         value = f" The value there is {_brief(writer.value)}." if writer.value else ""
         sentence = printable(writer.sentence.rstrip(".")) + "."
         when = "" if writer.key == EVERY_KEY else value
-        lines += wrap(sentence + when, style, indent="  ", hang="    ")
+        lines += _flow(sentence + when, style, indent="  ", hang="    ")
     return lines
 
 

@@ -20,14 +20,19 @@ from portroom.model.facts.answers import (
     SettingsAnswer,
     Status,
 )
+from portroom.model.facts.boot_answer import Boot, BootOfKey
 
 ANSWERS: dict[str, type[Answer]] = {
+    "boot": Boot,
     "headroom": Headroom,
     "sessions": Sessions,
     "settings": SettingsAnswer,
     "status": Status,
 }
 """The answer of each command, by the command's name."""
+
+ALONE: dict[str, type[Answer]] = {"boot": BootOfKey}
+"""What a command answers of one thing alone, where it is not of namespaces."""
 
 SNAPSHOT = "snapshot"
 """The command whose JSON is no answer but the Snapshot itself."""
@@ -46,19 +51,22 @@ def as_json_schema(command: str) -> str:
     """
     Return the JSON Schema of what a command writes with ``-o json``.
 
-    Both forms are in it: one answer, and with ``--all-netns`` one a namespace.
+    Both forms are in it: one answer, and with ``--all-netns`` one a namespace,
+    or that of one thing alone.
     """
     if command == SNAPSHOT:
         return _snapshot()
-    answer = ANSWERS[command]
-    name = answer.__name__
-    _, found = msgspec.json.schema_components([answer], ref_template="#/$defs/{name}")
+    answers = [one[command] for one in (ANSWERS, ALONE) if command in one]
+    _, found = msgspec.json.schema_components(answers, ref_template="#/$defs/{name}")
     shapes = {title: _complete(shape) for title, shape in found.items()}
-    shapes["Namespaces"] = _namespaces(name)
+    names = [answer.__name__ for answer in answers]
+    if command not in ALONE:
+        shapes["Namespaces"] = _namespaces(*names)
+        names.append("Namespaces")
     document = {
         "$schema": DIALECT,
         "title": f"portroom {command} -o json",
-        "anyOf": [{"$ref": f"#/$defs/{name}"}, {"$ref": "#/$defs/Namespaces"}],
+        "anyOf": [{"$ref": f"#/$defs/{name}"} for name in names],
         "$defs": shapes,
     }
     encoded = msgspec.json.encode(document)

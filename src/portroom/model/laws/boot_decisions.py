@@ -13,7 +13,7 @@ from portroom.model.facts.gaps import Gap
 from portroom.model.facts.ports import PortRange
 from portroom.model.facts.settings import SETTINGS, setting_named
 from portroom.model.facts.snapshot import Settings, Snapshot
-from portroom.model.facts.sysctl_files import Unseen, shown
+from portroom.model.facts.sysctl_files import shown
 from portroom.model.laws.acceptance import KNOWN
 from portroom.model.laws.boot import UNCHECKED, Place
 from portroom.model.laws.dialects import PROCPS, SYSTEMD, TUNED
@@ -221,10 +221,7 @@ def _gaps(
 ) -> Iterator[Gap]:
     """Yield what could not be read or judged, and which fields that makes uncertain."""
     yield from facts.gaps
-    seen = set(found.course.unseen)
-    yield from _unseen(found.course.unseen, _of_keys(wanted, "value", "winner"))
-    elsewhere = (one for other in found.others for one in other.unseen if one not in seen)
-    yield from _unseen(dict.fromkeys(elsewhere), _of_keys(wanted, "others", "programs_differ"))
+    yield from _unseen(found, wanted)
     for key in wanted:
         fates = [one.fate.outcome for one in found.course.holdings[key].proposals]
         if UNCHECKED in fates and key not in KNOWN:
@@ -236,12 +233,14 @@ def _gaps(
         yield from _absent(wanted, current, existing)
 
 
-def _unseen(
-    unseen: Collection[Unseen] | dict[Unseen, None], affects: tuple[str, ...]
-) -> Iterator[Gap]:
-    """Yield a Gap for each file that a program reads and portroom could not."""
-    for one in unseen:
-        yield Gap(shown(one.path), one.reason, affects)
+def _unseen(found: NextBoot, wanted: Sequence[str]) -> Iterator[Gap]:
+    """Yield one Gap for each file that programs read and portroom could not."""
+    here = {one.path: one for one in reversed(found.course.unseen)}
+    elsewhere = {one.path: one for other in found.others for one in reversed(other.unseen)}
+    for path, one in reversed((elsewhere | here).items()):
+        fields = ["value", "winner"] if path in here else []
+        fields += ["others", "programs_differ"] if path in elsewhere else []
+        yield Gap(shown(path), one.reason, _of_keys(wanted, *fields))
 
 
 def _absent(

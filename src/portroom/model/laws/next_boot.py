@@ -226,7 +226,7 @@ class _Run:
         if verdict.winner is None:
             self.holdings[verdict.key] = before._replace(proposals=(*proposals, *later))
             return
-        earlier = [_replaced(one, verdict.winner) for one in proposals]
+        earlier = [_replaced(one, verdict.winner, program) for one in proposals]
         self.holdings[verdict.key] = Holding(verdict.value, verdict.winner, (*earlier, *later))
 
 
@@ -236,10 +236,12 @@ Take = Callable[[BootWriter, Mapping[str, str]], "tuple[bytes | None, Fate]"]
 NEVER_READ = frozenset({"unread", "masked"})
 
 
-def _replaced(proposal: Proposal, by: Place) -> Proposal:
+def _replaced(proposal: Proposal, by: Place, program: str) -> Proposal:
     """Return a proposal as it stands once a later program wrote the sysctl."""
-    took = proposal.fate.outcome in {APPLIED, UNCHECKED} and proposal.value is not None
-    return proposal._replace(fate=Fate(OVERRIDDEN, by)) if took else proposal
+    if proposal.fate.outcome not in {APPLIED, UNCHECKED} or proposal.value is None:
+        return proposal
+    again = " again" if proposal.place == by else ""
+    return proposal._replace(fate=Fate(OVERRIDDEN, by, f"{program} writes it{again} later"))
 
 
 def _written(key: str, value: bytes, state: Mapping[str, str]) -> tuple[str, Fate]:

@@ -1,0 +1,336 @@
+"""What decides at the next boot, as an Answer: who, with what proof, and what is uncertain."""
+
+import datetime
+
+import pytest
+from msgspec.structs import replace
+
+from portroom.errors import InvalidRequestError
+from portroom.model.facts.boot import ANY_TIME, EVERY_KEY, TRACE, TUNED, BootWriter, Tuned
+from portroom.model.facts.boot_answer import of_each_key
+from portroom.model.facts.gaps import Gap
+from portroom.model.facts.ports import PortRange, PortSet
+from portroom.model.facts.settings import RANGE_KEY, SETTINGS
+from portroom.model.facts.snapshot import NetnsId, Settings, Snapshot
+from portroom.model.facts.sysctl_files import FIFO, SysctlFile, Unseen
+from portroom.model.laws.boot_decisions import boot_answer, held_texts, key_named
+from portroom.model.laws.next_boot import KEYS
+from tests.unit.made_boot import ADVICE, boot, program
+
+REUSE = "net.ipv4.tcp_tw_reuse"
+DROP_IN = b"/etc/sysctl.d/50-ports.conf"
+FIFO_FILE = SysctlFile(b"/etc/sysctl.d/10-pipe.conf", FIFO)
+CONF_FIFO = SysctlFile(b"/etc/sysctl.conf", FIFO)
+
+SNAPSHOT = Snapshot(
+    host="web1",
+    boot_id="b",
+    taken_at=datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC),
+    netns=NetnsId("host", 1, 4026531840, "host"),
+)
+
+
+def answer(facts, wanted=KEYS, **asked):
+    """Return the answer of a host that has every sysctl, unless said otherwise."""
+    here = {"current": dict.fromkeys((*KEYS, *wanted), "7"), "existing": {*KEYS, *wanted}}
+    return boot_answer(SNAPSHOT, facts, wanted, **(here | asked))
+
+
+def test_each_wanted_sysctl_is_told_in_its_order():
+    """
+    With the name that people know, what it holds now and what the kernel starts with.
+    """
+    told = answer(boot({DROP_IN: ADVICE}), (REUSE, RANGE_KEY, "kernel.panic"))
+
+    assert [
+        ("tcp_tw_reuse", REUSE, None, "7", "2", True),
+        ("range", RANGE_KEY, "15000 65000", "7", "32768 60999", True),
+        ("kernel.panic", "kernel.panic", None, "7", None, True),
+    ] == [(one.name, one.key, one.value, one.current, one.default, one.exists) for one in told.keys]
+    assert () == told.gaps
+
+
+def test_a_winner_and_its_rivals_are_lines_of_files():
+    """
+    Paths are text, a file as a whole has no line, and each line says who reads it.
+    """
+    facts = boot(
+        {
+            b"/etc/sysctl.d/\xff.conf": ADVICE,
+            b"/usr/lib/sysctl.d/\xff.conf": b"#\n" + ADVICE,
+            b"/etc/sysctl.conf": ADVICE,
+        }
+    )
+    (one,) = answer(facts, (RANGE_KEY,)).keys
+
+    assert ("/etc/sysctl.d/\\xff.conf", 1) == (one.winner.file, one.winner.line)
+    assert [
+        ("/etc/sysctl.d/\\xff.conf", 1, "applied", "systemd"),
+        ("/usr/lib/sysctl.d/\\xff.conf", 2, "masked", "systemd"),
+        ("/etc/sysctl.conf", 1, "unread", "systemd"),
+    ] == [(line.file, line.line, line.outcome, line.program) for line in one.candidates]
+    assert ("/etc/sysctl.d/\\xff.conf", None) == (
+        one.candidates[1].by.file,
+        one.candidates[1].by.line,
+    )
+
+
+@pytest.mark.parametrize(
+    ("by", "asked", "evidence"),
+    [
+        (program(evidence="process 1 is systemd"), None, "process 1 is systemd"),
+        (program(evidence="process 1 is systemd"), "systemd", "process 1 is systemd"),
+        (
+            program(evidence="process 1 is systemd"),
+            "procps",
+            "procps was asked for; the system boots with systemd: process 1 is systemd",
+        ),
+        (
+            program(None, evidence="there is no init"),
+            "procps",
+            "procps was asked for; what boots the system is not known: there is no init",
+        ),
+    ],
+)
+def test_the_evidence_says_how_the_program_is_known(by, asked, evidence):
+    """
+    And that it was asked for, where the system boots with another one.
+    """
+    assert evidence == answer(boot(by=by), program=asked).evidence
+
+
+def test_a_system_that_nothing_boots_is_told_by_what_is_installed():
+    """
+    With a sentence that says under which condition it holds.
+    """
+    told = answer(boot(by=program(None)))
+
+    assert ("procps", None) == (told.program, told.program_version)
+    assert ("What is told here holds if sysctl --system applies the files.",) == told.notes
+
+
+@pytest.mark.parametrize(
+    ("tuned", "asked", "note"),
+    [
+        (None, "tuned", "tuned is not installed"),
+        (Tuned(version=None, starts=None), None, "whether it is started at boot is not known"),
+        (Tuned(version=None, starts=False), None, "installed and not started at boot"),
+        (
+            Tuned(version=None, starts=True, reapplies=True),
+            "systemd",
+            "tuned is started after systemd-sysctl and decides last",
+        ),
+    ],
+)
+def test_tuned_is_told_where_it_may_surprise(tuned, asked, note):
+    """
+    Whether it is there, is started, and decides after what was asked for.
+    """
+    (told,) = answer(replace(boot(), tuned=tuned), program=asked).notes
+
+    assert note in told
+
+
+def test_tuned_that_decides_is_in_the_evidence():
+    """
+    The proof of the boot program, and that tuned comes after it.
+    """
+    tuned = Tuned(version=(2, 20), starts=True, reapplies=True)
+    told = answer(replace(boot(), tuned=tuned))
+
+    assert ("tuned", "2.20") == (told.program, told.program_version)
+    assert "made up; tuned is started after that and decides last" == told.evidence
+
+
+def test_a_sysctl_of_a_module_has_a_note():
+    """
+    A line for connection tracking does nothing if the module comes later.
+    """
+    key = "net.netfilter.nf_conntrack_max"
+    told = answer(boot({DROP_IN: b"net.netfilter.nf_conntrack_max = 9\n"}), (key,))
+
+    assert 1 == len(told.notes)
+    assert told.notes[0].startswith(f"{key} exists only once its module is loaded")
+    assert () == answer(boot(), (key,)).notes
+
+
+@pytest.mark.parametrize(
+    ("files", "affects"),
+    [
+        (
+            {FIFO_FILE.path: FIFO_FILE},
+            ("keys.value", "keys.winner", "keys.others", "keys.programs_differ"),
+        ),
+        ({CONF_FIFO.path: CONF_FIFO}, ("keys.others", "keys.programs_differ")),
+    ],
+)
+def test_a_file_that_a_program_waits_for_is_a_gap(files, affects):
+    """
+    One for each file, and it names what is uncertain: with systemd nothing of
+    /etc/sysctl.conf is, but what procps would leave.
+    """
+    (gap,) = answer(boot(files)).gaps
+
+    assert (next(iter(files)).decode(), affects) == (gap.source, gap.affects)
+    assert "is a FIFO" in gap.reason
+
+
+def test_of_one_sysctl_the_fields_have_no_prefix():
+    """
+    Its answer is flat, and so are the names of its uncertain fields.
+    """
+    (gap,) = answer(boot({FIFO_FILE.path: FIFO_FILE}), (RANGE_KEY,)).gaps
+
+    assert ("value", "winner", "others", "programs_differ") == gap.affects
+
+
+def test_what_was_not_looked_into_is_a_gap():
+    """
+    A directory that may not be listed makes every value uncertain.
+    """
+    (gap,) = answer(boot(unseen=(Unseen(b"/run/sysctl.d", "cannot be listed"),))).gaps
+
+    assert ("/run/sysctl.d", "cannot be listed") == (gap.source, gap.reason)
+    assert "keys.value" in gap.affects
+
+
+def test_a_sysctl_that_portroom_cannot_judge_is_a_gap():
+    """
+    Only where a line sets it: the kernel may refuse that, or take it differently.
+    """
+    facts = boot({DROP_IN: b"kernel.panic = 010\n"})
+    told = answer(facts, ("kernel.panic", RANGE_KEY, "kernel.pid_max"))
+
+    assert [("kernel.panic", ("kernel.panic.value",))] == [
+        (gap.source, gap.affects) for gap in told.gaps
+    ]
+    assert "010" == told.keys[0].value
+
+
+def test_a_sysctl_that_the_kernel_lacks_is_a_gap():
+    """
+    It does not exist, so it has no default; one that may not be read exists.
+    """
+    told = answer(
+        boot(), (REUSE, "kernel.nope", "kernel.secret"), current={}, existing={"kernel.secret"}
+    )
+
+    assert [False, False, True] == [one.exists for one in told.keys]
+    assert told.keys[0].default is None
+    assert [
+        (REUSE, "this kernel does not have it"),
+        ("kernel.nope", "this kernel does not have it"),
+        ("kernel.secret", "may not be read"),
+    ] == [(gap.source, gap.reason) for gap in told.gaps]
+
+
+def test_another_system_has_no_values_now():
+    """
+    What runs here says nothing of it: one Gap, no failure.
+    """
+    told = answer(replace(boot(), root="/mnt"), current=None, existing=None)
+
+    assert {(None, None)} == {(one.current, one.exists) for one in told.keys}
+    assert ["not_looked_at: /mnt is not the system that runs here"] == [
+        gap.reason for gap in told.gaps
+    ]
+
+
+def test_a_snapshot_without_the_part_knows_nothing():
+    """
+    The Gap says what is missing, and no value is a guess.
+    """
+    told = answer(Gap("boot", "not in the file", ("boot",)))
+
+    assert told.program is None
+    assert {(None, None, ())} == {(one.value, one.winner, one.candidates) for one in told.keys}
+    assert [("boot", ("keys.value", "keys.winner", "keys.others"))] == [
+        (gap.source, gap.affects) for gap in told.gaps
+    ]
+
+
+def test_only_writers_of_the_wanted_sysctls_are_told():
+    """
+    And those that apply all files again; lines that tuned applies again are candidates.
+    """
+
+    def writer(kind, key, file):
+        """Return another writer."""
+        return BootWriter(
+            kind=kind, name="x", key=key, value=None, file=file, line=1, when=ANY_TIME, sentence=""
+        )
+
+    writers = (
+        writer(TRACE, REUSE, "/etc/rc.local"),
+        writer(TRACE, RANGE_KEY, "/etc/rc.local"),
+        writer(TRACE, EVERY_KEY, "/etc/rc.local"),
+        writer(TUNED, REUSE, "/etc/sysctl.d/50-a.conf"),
+    )
+    told = answer(boot(writers=writers), (REUSE,)).writers
+
+    assert [REUSE, EVERY_KEY] == [one.key for one in told]
+
+
+def test_an_answer_of_one_key_is_complete_in_itself():
+    """
+    It has the fields of both, and no writer of another sysctl.
+    """
+    told = answer(boot({DROP_IN: ADVICE}), (REUSE, RANGE_KEY))
+    _, flat = of_each_key(told)
+
+    assert (RANGE_KEY, "15000 65000", "systemd", "252", "web1") == (
+        flat.key,
+        flat.value,
+        flat.program,
+        flat.program_version,
+        flat.host,
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "key"),
+    [
+        ("range", RANGE_KEY),
+        (RANGE_KEY, RANGE_KEY),
+        ("net/ipv4/ip_local_port_range", RANGE_KEY),
+        ("/proc/sys/net/ipv4/ip_local_port_range", RANGE_KEY),
+        ("ip_local_port_range", RANGE_KEY),
+        ("kernel.panic", "kernel.panic"),
+        ("net/ipv4/conf/eth0.1/rp_filter", "net.ipv4.conf.eth0/1.rp_filter"),
+        ("net.ipv4.conf.eth0/1.rp_filter", "net.ipv4.conf.eth0/1.rp_filter"),
+    ],
+)
+def test_a_key_is_what_people_write(word, key):
+    """
+    A name, a key with dots or slashes, or a path below /proc/sys.
+    """
+    assert key == key_named(word)
+
+
+@pytest.mark.parametrize(
+    "word", ["rnage", "", "net..ipv4", "net/../kernel/panic", "net.ipv4.*", "a.b=1", "/a/b", "a."]
+)
+def test_what_is_no_key_is_refused(word):
+    """
+    A typo, a pattern, a way out of /proc/sys: none is looked for.
+    """
+    with pytest.raises(InvalidRequestError):
+        key_named(word)
+
+
+def test_values_now_are_texts_of_the_kernel():
+    """
+    A range has a blank between its ends, as a write would have.
+    """
+    settings = Settings(
+        {RANGE_KEY: PortRange(1, 2), "reserved": PortSet.parse("1-3"), "fs.nr_open": 5}
+    )
+
+    assert ["1 2", "1-3", "5"] == list(held_texts(settings).values())
+
+
+def test_no_setting_is_left_out():
+    """
+    Without a key all settings of the table are judged.
+    """
+    assert [row.key for row in SETTINGS] == [one.key for one in answer(boot()).keys]
