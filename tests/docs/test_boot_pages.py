@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from portroom.model.facts.sysctl_files import DIRECTORIES, FILE, SysctlFile, SysctlTree
-from portroom.model.laws.acceptance import KNOWN
+from portroom.model.laws.acceptance import KNOWN, write_once
 from portroom.model.laws.boot import OUTCOMES, boot
 from portroom.model.laws.dialects import DIALECTS, PROCPS, SYSTEMD, TUNED, Dialect
 from tests.docs import blocks, examples
@@ -65,6 +65,34 @@ def test_the_classic_trap_is_as_the_page_says(rules):
 
     assert len(files) == 2
     assert expected[rules.program] == actual
+
+
+@pytest.mark.parametrize(
+    ("written", "held"),
+    [
+        ("15000 64000", "15000 64000"),
+        ("15000", "15000 60999"),
+        ("015000 064000", "6656 26624"),
+        ("0x3a98 0xfa00", "15000 64000"),
+        ("15000 64000 5", "15000 64000"),
+        ("15000 64000 # wide", "15000 64000"),
+        ("15000 64000junk", None),
+        ('"15000 64000"', None),
+        ("15000-64000", None),
+        ("15000, 64000", None),
+        ("64000 15000", None),
+        ("80 65535", None),
+    ],
+)
+def test_the_kernel_takes_values_as_the_page_says(written, held):
+    """Each text of the table, by the law that is compared with the kernel."""
+    state = {"net.ipv4.ip_unprivileged_port_start": "1024"}
+    [row] = re.findall(rf"(?m)^\| .*`{re.escape(written)}`.* \| (.*) \|$", EXPLANATION)
+
+    actual = write_once(RANGE, f"{written}\n".encode(), state)
+
+    assert (held is None) == bool(actual.refusal) == row.startswith("refused")
+    assert held is None or held == actual.value
 
 
 def test_every_rule_that_differs_has_words():
