@@ -113,9 +113,12 @@ FULL_WITH_TUNED = BootFacts(
     gaps=FULL.gaps,
 )
 
-NAMES = some.binary(min_size=1, max_size=12).filter(
-    lambda name: not {b"/", b"\0"} & {bytes([byte]) for byte in name} and name not in {b".", b".."}
-)
+NAMES = some.one_of(
+    some.builds(
+        bytes.__add__, some.binary(max_size=6), some.sampled_from([b"", b".conf", b".conf"])
+    ),
+    some.sampled_from([b"50-a.conf", b"60-b.conf", b".x.conf", b"-.conf", b"README", HOSTILE_NAME]),
+).filter(lambda name: not set(b"/\0") & set(name) and name not in {b"", b".", b".."})
 
 LINES = some.one_of(
     some.binary(max_size=30),

@@ -31,6 +31,7 @@ from portroom.model.facts.sockets import (
     is_wildcard,
     packed_address,
 )
+from portroom.model.laws.redact_boot import redact_boot
 
 NO_BOOT = "00000000-0000-0000-0000-000000000000"
 
@@ -55,12 +56,13 @@ def redact(snapshot: Snapshot) -> Snapshot:
         routes=names.gap(snapshot.routes)
         if isinstance(snapshot.routes, Gap)
         else names.routes(snapshot.routes),
+        boot=_or_gap(snapshot.boot, redact_boot),
         users={names.ids["uid"](uid): f"user-{names.ids['uid'](uid)}" for uid in snapshot.users},
         gaps=tuple(map(names.gap, snapshot.gaps)),
     )
 
 
-def _or_gap(part: Part | Gap, change: Callable[[Part], Part]) -> Part | Gap:
+def _or_gap(part: Part | Gap, change: Callable[[Part], Part | Gap]) -> Part | Gap:
     """Return a part changed; a Gap names nothing that is not ours."""
     return part if isinstance(part, Gap) else change(part)
 
