@@ -176,6 +176,45 @@ def write_whole(
     return Written(taken_bytes, _added_up(values), done.refusal, _sentence(notes))
 
 
+def write_in_pieces(
+    key: str, data: bytes, state: Mapping[str, str], *, build: Build = USUAL_BUILD
+) -> Written:
+    """
+    Return what a writer does that tries a refused long text again, in pieces.
+
+    A piece ends at the last comma of a page, which becomes a newline, and the
+    next one is written one byte behind it. Such is ``sysctl`` of procps.
+
+    Args:
+        key: A sysctl of ``KNOWN``.
+        data: The bytes, with the newline if the program writes one.
+        state: What each sysctl holds now, as for write_once().
+        build: What was fixed when the kernel was built.
+
+    Raises:
+        KeyError: This law does not know the sysctl.
+    """
+    written = write_once(key, data, state, build=build)
+    held, rest, offset = dict(state), data, 0
+    while written.refusal == "EINVAL" and len(rest) > build.page_bytes:
+        cut = rest.rfind(b",", 0, build.page_bytes)
+        if cut < 0:
+            break
+        piece = rest[:cut] + b"\n"
+        done = write_once(key, piece, held, offset=offset, build=build)
+        if done.refusal or not done.consumed_bytes:
+            break
+        held[key] = done.value
+        rest, offset = rest[done.consumed_bytes :], offset + done.consumed_bytes + 1
+        if len(rest) <= build.page_bytes:
+            last = write_once(key, rest, held, offset=offset, build=build)
+            return last if not last.refusal else done
+        written = Written(len(data), done.value, "EINVAL", done.reason)
+    if held.get(key) != state.get(key):
+        return Written(len(data) - len(rest), held[key], "", "refused as a whole, taken in pieces")
+    return written
+
+
 def canonical(text: str) -> str:
     r"""
     Return what is read from a sysctl in the form of a value here.

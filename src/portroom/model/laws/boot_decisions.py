@@ -24,7 +24,8 @@ from portroom.model.laws.next_boot import (
     next_boot,
     tuned_decides,
 )
-from portroom.model.laws.sysctl_lines import is_pattern, with_dots, with_slashes
+from portroom.model.laws.patterns import is_pattern
+from portroom.model.laws.sysctl_lines import with_dots, with_slashes
 
 NAMES = {setting.key: setting.name for setting in SETTINGS}
 
@@ -220,7 +221,9 @@ def _gaps(
     existing: Collection[str] | None,
 ) -> Iterator[Gap]:
     """Yield what could not be read or judged, and which fields that makes uncertain."""
-    yield from facts.gaps
+    for gap in facts.gaps:
+        fields = (field for name in gap.affects for field in _fields(name, wanted))
+        yield Gap(gap.source, gap.reason, tuple(dict.fromkeys(fields)))
     yield from _unseen(found, wanted)
     for key in wanted:
         fates = [one.fate.outcome for one in found.course.holdings[key].proposals]
@@ -231,6 +234,15 @@ def _gaps(
         yield Gap("current", reason, _of_keys(wanted, "current"))
     elif existing is not None:
         yield from _absent(wanted, current, existing)
+
+
+def _fields(name: str, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Return the fields of the answer that a reader's word stands for."""
+    if name == "others":
+        return ("writers",)
+    if name == "keys":
+        return _of_keys(wanted, "value", "winner", "others")
+    return (name,)
 
 
 def _unseen(found: NextBoot, wanted: Sequence[str]) -> Iterator[Gap]:

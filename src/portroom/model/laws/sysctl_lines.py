@@ -1,4 +1,4 @@
-r"""The lines of a sysctl file: keys, values and globs, as each program reads them.
+r"""The lines of a sysctl file: keys and values, as each program reads them.
 
 Rules of this file: a key is kept as the program spells it, below ``/proc/sys``
 with slashes; what it leads to is a path such as ``b"net/ipv4/tcp_tw_reuse"``.
@@ -8,12 +8,22 @@ Part of the portable core: standard library and Python 3.9 syntax only.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from portroom.model.laws.dialects import BROKEN, C_BLANKS, WRITES_NEWLINE, Dialect
+from portroom.model.laws.dialects import (
+    ALL_SLASHES,
+    BROKEN,
+    C_BLANKS,
+    SWAPS,
+    WRITES_NEWLINE,
+    Dialect,
+)
+from portroom.model.laws.patterns import is_pattern, matches
 
 COMMENTS = (b"#", b";")
+
+SWAPPED = bytes.maketrans(b"./", b"/.")
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -35,11 +45,6 @@ class Assignment(NamedTuple):
     key: bytes
     value: bytes | None
     problem: str = ""
-
-
-def is_pattern(key: bytes) -> bool:
-    """Say whether programs that know patterns take a key for one."""
-    return any(character in key for character in (b"*", b"?", b"["))
 
 
 def split_lines(content: bytes, line_ends: bytes) -> Iterator[tuple[int, bytes]]:
@@ -70,7 +75,7 @@ def parse_line(line: bytes, rules: Dialect) -> Assignment:
         line: Without its end.
         rules: Of the program.
     """
-    text = line.partition(b"\0")[0].strip(rules.blanks)
+    text = _stripped(line if rules.is_text else line.partition(b"\0")[0], rules)
     if rules.skips_leading_equals:
         text = text.lstrip(b"=")
     if b"=" not in text:
@@ -80,10 +85,25 @@ def parse_line(line: bytes, rules: Dialect) -> Assignment:
     name, _, value = text.partition(b"=")
     if name.startswith(b"-") and rules.minus_ignores_failure:
         name = name[1:]
-    key, value = spelled(name, rules), _value(value, rules)
+    return _judged(_stripped_end(name, rules), _value(value, rules), rules)
+
+
+def _judged(name: bytes, value: bytes, rules: Dialect) -> Assignment:
+    """Return an assignment, with what is wrong with it for the program."""
+    key = spelled(name, rules)
     if not value and rules.empty_value != WRITES_NEWLINE:
         return Assignment(key, value, "the value is empty")
+    if rules.left_out and _is_left_out(name, rules.left_out):
+        return Assignment(key, value, f"the configuration of {rules.program} leaves it out")
     return Assignment(key, value)
+
+
+def _is_left_out(name: bytes, patterns: Sequence[str]) -> bool:
+    """Say whether a key, as it stands in the line, is one that shall be left out."""
+    from fnmatch import fnmatchcase
+
+    text = name.decode("utf-8", "surrogateescape")
+    return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
 def _value(text: bytes, rules: Dialect) -> bytes:
@@ -92,8 +112,22 @@ def _value(text: bytes, rules: Dialect) -> bytes:
         text = text.lstrip(rules.value_ends)
         for end in rules.value_ends:
             text = text.partition(bytes([end]))[0]
-        return text.lstrip(b" \t")
-    return text.strip(rules.blanks)
+        return text.lstrip(rules.leading_blanks)
+    return _stripped(text, rules)
+
+
+def _stripped(text: bytes, rules: Dialect) -> bytes:
+    """Return a text without the blanks around it, as the program knows them."""
+    if rules.is_text:  # all that Unicode calls a blank
+        return text.decode("utf-8", "surrogateescape").strip().encode("utf-8", "surrogateescape")
+    return _stripped_end(text.lstrip(rules.leading_blanks), rules)
+
+
+def _stripped_end(text: bytes, rules: Dialect) -> bytes:
+    """Return a text without the blanks behind it, as the program knows them."""
+    if rules.is_text:
+        return text.decode("utf-8", "surrogateescape").rstrip().encode("utf-8", "surrogateescape")
+    return text.rstrip(rules.blanks)
 
 
 def spelled(name: bytes, rules: Dialect) -> bytes:
@@ -104,10 +138,15 @@ def spelled(name: bytes, rules: Dialect) -> bytes:
     >>> spelled(b"net.ipv4.conf.eth0/1.mtu ", dialect("procps"))
     b'net/ipv4/conf/eth0.1/mtu'
     """
-    name = name.strip(rules.blanks) if rules.blank_after_minus else name.rstrip(rules.blanks)
+    name = _stripped_end(name.lstrip(rules.blanks) if rules.blank_after_minus else name, rules)
     if rules.second_minus and name.startswith(b"-"):
         name = name[1:]
-    name = with_slashes(name)
+    if rules.separators == ALL_SLASHES:
+        name = name.replace(b".", b"/")
+    elif rules.separators == SWAPS:
+        name = name.translate(SWAPPED)
+    else:
+        name = with_slashes(name)
     if rules.simplifies_keys:
         return b"/".join(part for part in name.split(b"/") if part not in {b"", b"."})
     return name
@@ -123,7 +162,7 @@ def with_slashes(name: bytes) -> bytes:
     dot, slash = name.find(b"."), name.find(b"/")
     if dot < 0 or 0 <= slash < dot:
         return name
-    return name.translate(bytes.maketrans(b"./", b"/."))
+    return name.translate(SWAPPED)
 
 
 def with_dots(path: bytes) -> bytes:
@@ -133,7 +172,7 @@ def with_dots(path: bytes) -> bytes:
     >>> with_dots(b"net/ipv4/conf/eth0.1/mtu")
     b'net.ipv4.conf.eth0/1.mtu'
     """
-    return path.translate(bytes.maketrans(b"./", b"/."))
+    return path.translate(SWAPPED)
 
 
 def meant(line: bytes) -> bytes:
@@ -201,94 +240,41 @@ def _through_parents(parts: list[bytes], existing: Collection[bytes]) -> bytes |
     return b"/".join(at[2:])
 
 
-def matches(pattern: bytes, path: bytes) -> bool:
-    r"""
-    Say whether a path is one that glob(3) finds for a pattern.
-
-    A star does not reach over a slash, a backslash quotes what follows.
-
-    >>> matches(b"net/ipv4/ip_local_*", b"net/ipv4/ip_local_port_range")
-    True
-    >>> matches(b"net/*", b"net/ipv4/tcp_tw_reuse"), matches(rb"a\*", b"a*")
-    (False, True)
+def found_by(
+    pattern: bytes, path: bytes, rules: Dialect, existing: Collection[bytes]
+) -> bytes | None:
     """
-    # Only a pattern pays for the import.
-    import re
+    Return how glob(3) spells the path of a sysctl that it finds by a pattern.
 
-    patterns, names = pattern.split(b"/"), path.split(b"/")
-    if len(patterns) != len(names):
-        return False
-    pairs = zip(patterns, names)
-    return all(re.fullmatch(_expression(one), name, re.DOTALL) for one, name in pairs)
+    Args:
+        pattern: A key as the program spells it.
+        path: Of the sysctl.
+        rules: Of the program.
+        existing: As for led_to().
 
+    Returns:
+        The spelling, with doubled slashes as the pattern has them; None where the
+        pattern does not find the sysctl.
 
-def _expression(pattern: bytes) -> bytes:
-    """Return the regular expression of one part of a glob."""
-    import re
-
-    parts, at = [], 0
-    while at < len(pattern):
-        character = pattern[at : at + 1]
-        at += 1
-        if character == b"*":
-            parts.append(b".*")
-        elif character == b"?":
-            parts.append(b".")
-        elif character == b"[" and (end := _end_of_set(pattern, at)):
-            parts.append(_set(pattern[at:end]))
-            at = end + 1
+    >>> from portroom.model.laws.dialects import dialect
+    >>> found_by(b"net//ipv4/tcp_tw_*", b"net/ipv4/tcp_tw_reuse", dialect("procps"), [])
+    b'net//ipv4/tcp_tw_reuse'
+    """
+    parts, names = pattern.split(b"/"), path.split(b"/")
+    spelling: list[bytes] = []
+    if b".." in parts:
+        behind = len(parts) - parts[::-1].index(b"..")
+        spelling, parts = parts[:behind], parts[behind:]
+        folder = led_to(b"/".join(spelling), rules, existing) or b""
+        inside = folder.split(b"/")
+        if not folder or is_pattern(b"/".join(spelling)) or names[: len(inside)] != inside:
+            return None
+        del names[: len(inside)]
+    for part in parts:
+        if part in {b"", b"."}:
+            spelling.append(part)
+        elif names and matches(part, names[0]):
+            spelling.append(names.pop(0))
         else:
-            if character == b"\\" and at < len(pattern):
-                character = pattern[at : at + 1]
-                at += 1
-            parts.append(re.escape(character))
-    hidden = b"" if pattern.startswith((b".", b"\\.")) else rb"(?!\.)"
-    return hidden + b"".join(parts)
-
-
-def _end_of_set(pattern: bytes, at: int) -> int:
-    """Return where the ``]`` of a set stands that begins at *at*; 0 for nowhere."""
-    first = at + 1 if pattern[at : at + 1] in {b"!", b"^"} else at
-    return pattern.find(b"]", first + 1) if first < len(pattern) - 1 else 0
-
-
-def _set(inside: bytes) -> bytes:
-    """Return the regular expression of a set of characters."""
-    import re
-
-    negated = inside[:1] in {b"!", b"^"}
-    members = re.escape(inside[1:] if negated else inside).replace(rb"\-", b"-")
-    return b"[" + (b"^" if negated else b"") + members + b"]"
-
-
-def expand_braces(pattern: bytes) -> list[bytes]:
-    """
-    Return the patterns that ``{a,b}`` stands for, one where there is none.
-
-    >>> expand_braces(b"90-{a,b{1,2}}.conf")
-    [b'90-a.conf', b'90-b1.conf', b'90-b2.conf']
-    """
-    found = _braces(pattern)
-    if found is None:
-        return [pattern]
-    begin, commas, end = found
-    cuts = [begin, *commas, end]
-    inner = [pattern[first + 1 : last] for first, last in zip(cuts, cuts[1:])]
-    whole = [pattern[:begin] + one + pattern[end + 1 :] for one in inner]
-    return [one for each in whole for one in expand_braces(each)]
-
-
-def _braces(pattern: bytes) -> tuple[int, list[int], int] | None:
-    """Return where the first closed braces begin, are divided, and end."""
-    for begin in range(len(pattern)):
-        if pattern[begin : begin + 1] != b"{":
-            continue
-        depth, commas = 0, []
-        for at in range(begin, len(pattern)):
-            character = pattern[at : at + 1]
-            depth += (character == b"{") - (character == b"}")
-            if character == b"," and depth == 1:
-                commas.append(at)
-            if depth == 0:
-                return begin, commas, at
-    return None
+            return None
+    return None if names or parts[-1] in {b"", b"."} else b"/".join(spelling)
