@@ -22,7 +22,7 @@ from portroom.model.facts.boot import AFTER, ANY_TIME, EVERY_KEY, TUNED, BootFac
 from portroom.model.facts.boot_lines import BootCandidate
 from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
 from portroom.model.facts.settings import SETTINGS, Scope, Setting, parse_value
-from portroom.model.facts.snapshot import Settings, SettingValue, Snapshot
+from portroom.model.facts.snapshot import NetnsId, Settings, SettingValue, Snapshot
 from portroom.model.facts.sysctl_files import shown
 from portroom.model.laws.boot_decisions import as_candidate, as_file_line
 from portroom.model.laws.next_boot import Course, NextBoot, next_boot
@@ -32,6 +32,11 @@ FIELDS = ("persisted", "persisted_at", "drift")
 ELSEWHERE = (
     f"{NOT_LOOKED_AT}: the boot files of the host do not reach this namespace, "
     "which starts from the kernel's defaults"
+)
+
+NOT_SURELY_HERE = (
+    f"{NOT_LOOKED_AT}: the boot files of a host reach the namespace of its process 1, which "
+    "this one is not known to be; any other starts from the kernel's defaults"
 )
 
 SYSTEM_WIDE = (
@@ -143,10 +148,15 @@ def _barred(read: Snapshot, wanted: Iterable[Setting]) -> dict[str, str]:
     """Return the settings that the files of this system do not decide, and why."""
     own, looked = read.netns.kind == "host", not isinstance(read.boot, Gap)
     reasons = {
-        Scope.NAMESPACE: "" if own else ELSEWHERE,
+        Scope.NAMESPACE: "" if own else _why_not_here(read.netns),
         Scope.SYSTEM: SYSTEM_WIDE if own and looked and _is_container(read) else "",
     }
     return {row.name: reasons[row.scope] for row in wanted if reasons[row.scope]}
+
+
+def _why_not_here(netns: NetnsId) -> str:
+    """Return why boot files do not decide in a namespace; a user may not see whose it is."""
+    return NOT_SURELY_HERE if netns.kind == "process" else ELSEWHERE
 
 
 def _is_container(read: Snapshot) -> bool:

@@ -12,7 +12,6 @@ Rules of this file:
 from __future__ import annotations
 
 import fnmatch
-import posixpath
 import re
 from collections.abc import Iterable
 
@@ -64,10 +63,9 @@ def redact_boot(facts: BootFacts) -> BootFacts | Gap:
 
     Returns:
         The same lines with the same outcomes. A Gap where the name of a file is
-        a pattern, as another name would change which files are read.
+        a pattern of others, as another name would change which files are read.
     """
-    paths = [file.path for file in facts.tree.files if file.path.endswith(SUFFIX)]
-    if any(PATTERN_CHARACTERS & set(posixpath.basename(path)) for path in paths):
+    if any(_stands_for_others(file, facts.tree) for file in facts.tree.files):
         return Gap("boot", "redacted: the name of a sysctl file is a pattern", ("boot",))
     names = _Names(facts)
     return BootFacts(
@@ -81,6 +79,15 @@ def redact_boot(facts: BootFacts) -> BootFacts | Gap:
         root="/",
         gaps=tuple(map(_gap, facts.gaps)),
     )
+
+
+def _stands_for_others(file: SysctlFile, tree: SysctlTree) -> bool:
+    """Say whether a program that takes the name of a file for a pattern reads other files."""
+    if not (file.name.endswith(SUFFIX) and PATTERN_CHARACTERS & set(file.name)):
+        return False
+    beside = {other.name for other in tree.files if other.directory == file.directory}
+    patterns = expand_braces(file.name)
+    return any(matches(one, name) for one in patterns for name in beside - {file.name})
 
 
 def _program(program: BootProgram) -> BootProgram:

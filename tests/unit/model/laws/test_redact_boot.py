@@ -179,8 +179,10 @@ def test_redacting_twice_changes_nothing_more():
 def test_a_name_that_is_a_pattern_cannot_be_replaced():
     """sysctl --system reads other files in its place: then all is left out, and said."""
     facts = boot({b"/etc/sysctl.d/[a].conf": b"", b"/etc/sysctl.d/a.conf": b""})
+    alone = boot({b"/etc/sysctl.d/[a].conf": b"", b"/etc/sysctl.d/b.conf": b""})
 
     assert "is a pattern" in redact_boot(facts).reason
+    assert b"/etc/sysctl.d/1-file.conf" == redact_boot(alone).tree.files[0].path
 
 
 @given(some.sets(NAMES))
