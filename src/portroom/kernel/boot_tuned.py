@@ -87,7 +87,9 @@ def read_tuned(
     writers = list(_profile_writers(keys, options or {}, tuned))
     if tuned.reapplies:
         writers += _reapplied(keys, root, tuned, reapply)
-    return tuned, writers, gaps
+    # A tuned that starts decides last, so what is missing of it may decide.
+    affects = ("others",) if starts is False else ("keys",)
+    return tuned, writers, [Gap(gap.source, gap.reason, affects) for gap in gaps]
 
 
 def _main(root: bytes) -> Section:

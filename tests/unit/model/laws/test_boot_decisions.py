@@ -12,7 +12,7 @@ from portroom.model.facts.gaps import Gap
 from portroom.model.facts.ports import PortRange, PortSet
 from portroom.model.facts.settings import RANGE_KEY, SETTINGS
 from portroom.model.facts.snapshot import NetnsId, Settings, Snapshot
-from portroom.model.facts.sysctl_files import FIFO, SysctlFile, Unseen
+from portroom.model.facts.sysctl_files import FIFO, LARGE, SysctlFile, Unseen
 from portroom.model.laws.boot_decisions import boot_answer, held_texts, key_named
 from portroom.model.laws.next_boot import KEYS
 from tests.unit.made_boot import ADVICE, boot, program
@@ -20,7 +20,7 @@ from tests.unit.made_boot import ADVICE, boot, program
 REUSE = "net.ipv4.tcp_tw_reuse"
 DROP_IN = b"/etc/sysctl.d/50-ports.conf"
 FIFO_FILE = SysctlFile(b"/etc/sysctl.d/10-pipe.conf", FIFO)
-CONF_FIFO = SysctlFile(b"/etc/sysctl.conf", FIFO)
+LARGE_CONF = SysctlFile(b"/etc/sysctl.conf", LARGE)
 
 SNAPSHOT = Snapshot(
     host="web1",
@@ -155,24 +155,25 @@ def test_a_sysctl_of_a_module_has_a_note():
 
 
 @pytest.mark.parametrize(
-    ("files", "affects"),
+    ("file", "reason", "affects"),
     [
         (
-            {FIFO_FILE.path: FIFO_FILE},
+            FIFO_FILE,
+            "is a FIFO",
             ("keys.value", "keys.winner", "keys.others", "keys.programs_differ"),
         ),
-        ({CONF_FIFO.path: CONF_FIFO}, ("keys.others", "keys.programs_differ")),
+        (LARGE_CONF, "is too large", ("keys.others", "keys.programs_differ")),
     ],
 )
-def test_a_file_that_a_program_waits_for_is_a_gap(files, affects):
+def test_a_file_that_was_not_read_is_a_gap(file, reason, affects):
     """
     One for each file, and it names what is uncertain: with systemd nothing of
     /etc/sysctl.conf is, but what procps would leave.
     """
-    (gap,) = answer(boot(files)).gaps
+    (gap,) = answer(boot({file.path: file})).gaps
 
-    assert (next(iter(files)).decode(), affects) == (gap.source, gap.affects)
-    assert "is a FIFO" in gap.reason
+    assert (file.path.decode(), affects) == (gap.source, gap.affects)
+    assert reason in gap.reason
 
 
 def test_of_one_sysctl_the_fields_have_no_prefix():
@@ -192,6 +193,23 @@ def test_what_was_not_looked_into_is_a_gap():
 
     assert ("/run/sysctl.d", "cannot be listed") == (gap.source, gap.reason)
     assert "keys.value" in gap.affects
+
+
+@pytest.mark.parametrize(
+    ("word", "affects"),
+    [
+        ("others", ("writers",)),
+        ("program", ("program",)),
+        ("keys", ("keys.value", "keys.winner", "keys.others")),
+    ],
+)
+def test_what_readers_missed_is_told_by_the_fields_of_the_answer(word, affects):
+    """
+    Another writer that was not seen leaves what the files give as it is.
+    """
+    (gap,) = answer(boot(gaps=(Gap("processes", "hidden", (word,)),))).gaps
+
+    assert ("processes", "hidden", affects) == (gap.source, gap.reason, gap.affects)
 
 
 def test_a_sysctl_that_portroom_cannot_judge_is_a_gap():
