@@ -13,7 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "One screen: the range, and what is tightest."),
     "headroom": ("headroom", "How many more connections fit, and to what."),
     "sessions": ("sessions", "The sockets, as netstat lists them."),
-    "settings": ("settings", "The settings that matter, and what they do."),
+    "settings": ("settings", "The settings that matter, now and at the next boot."),
     "boot": ("boot", "Which line decides at the next boot."),
     "snapshot": ("snapshot", "Save what was read, to answer from it later."),
     "completion": ("completion", "Print the completion script of a shell."),

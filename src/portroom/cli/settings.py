@@ -1,4 +1,4 @@
-"""`portroom settings`: the settings that matter, and what they do."""
+"""`portroom settings`: the settings that matter, now and at the next boot."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ def settings(
     all_netns: bool,
     snapshot: str | None,
 ) -> None:
-    """The settings that matter, and what they do.
+    """The settings that matter, now and at the next boot.
 
-    Of each: its value now, the kernel's default, whether it holds for one network
-    namespace or the whole system, what it does and what it does not do. NAME is
-    `range`, `reserved` or the like, or a sysctl key; none is all of them. Needs no
-    root, changes nothing.
+    Of each: its value now, what the next boot gives and which file and line decides,
+    the kernel's default, whether it holds for one network namespace or the whole
+    system, what it does and what it does not do. `-o wide` has every line that names
+    it. NAME is `range`, `reserved` or the like, or a sysctl key; none is all of them.
+    Needs no root, changes nothing.
     """
     from portroom.api import settings as asking
     from portroom.cli.output import show

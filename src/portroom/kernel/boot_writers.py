@@ -20,7 +20,7 @@ from portroom.kernel.boot_installed import installed_programs
 from portroom.kernel.boot_traces import read_traces
 from portroom.kernel.boot_tuned import read_tuned
 from portroom.kernel.files import PROC, read_text
-from portroom.kernel.processes import hidden_processes, process_ids, read_command
+from portroom.kernel.processes import process_ids, read_command, unlisted_processes
 from portroom.model.facts.boot import (
     ANY_TIME,
     BEFORE,
@@ -271,7 +271,7 @@ def _unquoted(word: str) -> str:
 
 def _of_processes(keys: Sequence[str], proc: str, gaps: list[Gap]) -> Iterator[BootWriter]:
     """Yield a writer for each key that a running program is known to write."""
-    if hidden_processes(proc):
+    if unlisted_processes(proc):
         gaps.append(Gap("processes", "some may be hidden from this one", ("others",)))
     commands = _commands(proc)
     for known in KNOWN:

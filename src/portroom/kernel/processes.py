@@ -116,6 +116,14 @@ def hidden_processes(proc: str = PROC) -> bool:
     try:
         if os.readlink(f"{proc}/self/ns/pid") != INITIAL_PID_NAMESPACE:
             return True
+    except OSError:
+        return True
+    return unlisted_processes(proc)
+
+
+def unlisted_processes(proc: str = PROC) -> bool:
+    """Say the same of the processes of this pid namespace alone: of one system that boots."""
+    try:
         os.stat(f"{proc}/1")
         options = parse_proc_options(read_text(f"{proc}/self/mounts"), proc)
         status = read_text(f"{proc}/thread-self/status", STAT_BYTES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from portroom.model.facts.answers import BootConflict, Drift
-from portroom.render.flow import joined
+from portroom.render.flow import TIED, joined
 from portroom.render.units import plural, printable
 
 
@@ -27,7 +27,7 @@ def drift_sentences(drift: Sequence[Drift], where: str = "") -> list[str]:
         text += f"{_value(first.persisted)} ({printable(first.file)}:{first.line})."
     if others:
         verb = "drifts" if len(others) == 1 else "drift"
-        text += f" {plural(len(others), 'other setting')} {verb}: portroom settings."
+        text += f" {plural(len(others), 'other setting')} {verb}: portroom{TIED}settings."
     return [text]
 
 
@@ -40,7 +40,8 @@ def conflict_sentences(conflicts: Sequence[BootConflict]) -> list[str]:
     first, *others = conflicts
     names = joined([PROGRAM_NAMES.get(name, printable(name)) for name in first.values])
     values = " / ".join(map(_value, first.values.values()))
-    text = f"Boot: {names} differ on {first.name}: {values} - portroom boot --key {first.name}."
+    command = f"portroom boot --key {first.name}.".replace(" ", TIED)
+    text = f"Boot: {names} differ on {first.name}: {values} - {command}"
     if others:
         text += f" So do they on {plural(len(others), 'other setting')}."
     return [text]

@@ -13,6 +13,7 @@ from portroom.kernel.processes import (
     parse_uid,
     process_ids,
     read_command,
+    unlisted_processes,
 )
 
 REST = b" S 1 7 7 0 -1 4194560 0 0 0 0 1 2 0 0 20 0 1 0 4321 1000 200 0 0\n"
@@ -107,6 +108,17 @@ def test_hidden_processes_are_noticed(tmp_path, given, hidden):
     hidepid without the right to see, a missing pid 1, or a pid namespace.
     """
     assert hidden == hidden_processes(folder(tmp_path, **given))
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+def test_of_a_system_that_boots_only_its_own_processes_count(tmp_path, hidden):
+    """
+    A pid namespace hides none of itself; hidepid does there as well.
+    """
+    options = "rw,hidepid=invisible" if hidden else "rw"
+    proc = folder(tmp_path, namespace="pid:[4026532999]", options=options)
+
+    assert hidden == unlisted_processes(proc)
 
 
 def test_process_ids_are_numbers_in_order(tmp_path):
