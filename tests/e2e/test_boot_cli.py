@@ -110,6 +110,32 @@ def test_a_tree_without_files_keeps_the_defaults(tree):
         answered(boot(root), "No sysctl file names any of these settings")
 
 
+@needs_root
+def test_a_saved_snapshot_answers_the_same():
+    """Files, values of now and the program are in it: only the instant differs."""
+
+    def job():
+        private_mounts()
+        mount("tmpfs", "/etc/sysctl.d", "tmpfs")
+        mount("tmpfs", "/mnt", "tmpfs")
+        Path("/etc/sysctl.d/50-a.conf").write_text(line("15000 64000") + line("7", "kernel.panic"))
+        ask("snapshot", "--out", "/mnt/saved")
+        words = ["boot", "--program", "procps", "-o", "json"]
+        here = ask(*words)
+        Path("/etc/sysctl.d/50-a.conf").unlink()
+        saved = [*words, "--snapshot", "/mnt/saved"]
+        return here, ask(*saved), ask(*saved, "--key", "kernel.panic")
+
+    here, there, other = in_child(job)
+    for ended in (here, there, other):
+        answered(ended)
+
+    assert here.json | {"taken_at": there.json["taken_at"]} == there.json
+    assert "15000 64000" == there.json["keys"][0]["value"]
+    assert ("7", "unchecked") == (other.json["value"], other.json["candidates"][0]["outcome"])
+    assert "kernel.panic: not_looked_at" in other.reasons
+
+
 # What must not stop it.
 
 

@@ -12,6 +12,7 @@ from portroom.model.facts.questions import BootQuestion
 from portroom.model.facts.settings import SETTINGS
 from portroom.model.facts.snapshot import Snapshot
 from portroom.model.laws.boot_decisions import boot_answer, held_texts, key_named
+from portroom.model.laws.drift import ONLY_INITIAL
 
 KEYS = tuple(setting.key for setting in SETTINGS)
 
@@ -50,8 +51,10 @@ def _live(question: BootQuestion, wanted: tuple[str, ...]) -> Boot:
         return boot_answer(read, facts, wanted, program=question.program)
     held = read_held(every)
     current = {key: text for key, text in held.items() if text is not None}
+    # The kernel has it, and files set it, though another namespace does not show it.
+    existing = {*held, ONLY_INITIAL}
     return boot_answer(
-        read, facts, wanted, current=current, existing=held.keys(), program=question.program
+        read, facts, wanted, current=current, existing=existing, program=question.program
     )
 
 
@@ -59,12 +62,12 @@ def _saved(question: BootQuestion, read: Snapshot, wanted: tuple[str, ...]) -> B
     """Return the answer of a saved Snapshot, which knows the values of all settings."""
     settings = read.settings
     current = {} if isinstance(settings, Gap) else held_texts(settings)
-    unknown = [key for key in wanted if key not in KEYS]
     return boot_answer(
         read,
         read.boot,
         wanted,
         current=current,
-        existing={*current, *unknown} if current else None,
+        existing={*current, ONLY_INITIAL} if current else None,
+        unasked=[key for key in wanted if key not in KEYS],
         program=question.program,
     )

@@ -27,7 +27,7 @@ from portroom.kernel.boot_tuned_profiles import (
     parse_profile,
 )
 from portroom.kernel.files import read_below
-from portroom.model.facts.boot import AFTER, ANY_TIME, TUNED, BootWriter, Tuned, Version
+from portroom.model.facts.boot import AFTER, ANY_TIME, REAPPLY, TUNED, BootWriter, Tuned, Version
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.sysctl_files import DANGLING, FILE, NULL, shown
 from portroom.model.laws.sysctl_lines import with_slashes
@@ -113,7 +113,7 @@ def _unread(root: bytes) -> Iterator[Gap]:
 
 def _reapply(main: Section) -> Option:
     """Return the option that makes tuned apply sysctl files again; it is on by default."""
-    return main.get("reapply_sysctl", Option("1", "", shown(MAIN), 0))
+    return main.get(REAPPLY, Option("1", "", shown(MAIN), 0))
 
 
 def _excluded(main: Section, version: Version | None) -> tuple[str, ...]:
@@ -136,10 +136,10 @@ def _starts(root: bytes) -> bool | None:
 
 def _profile_writers(keys: Sequence[str], options: Section, tuned: Tuned) -> Iterator[BootWriter]:
     """Yield a writer for each option of the profiles that sets one of the keys."""
-    for key in keys:
-        path = with_slashes(key.encode("utf-8", "surrogateescape"))
-        for name, option in options.items():
-            if path in paths_of_key(name.encode("utf-8", "surrogateescape"), tuned.version):
+    paths = {with_slashes(key.encode("utf-8", "surrogateescape")): key for key in keys}
+    for name, option in options.items():
+        for path in paths_of_key(name.encode("utf-8", "surrogateescape"), tuned.version):
+            if key := paths.get(path):
                 yield BootWriter(
                     kind=TUNED,
                     name=option.profile,
@@ -149,6 +149,7 @@ def _profile_writers(keys: Sequence[str], options: Section, tuned: Tuned) -> Ite
                     line=option.line,
                     when=_when(tuned),
                     sentence=_sentence(key, option, tuned),
+                    conditional=option.conditional,
                 )
 
 
@@ -179,7 +180,7 @@ def _reapplied(
         if key in named and not any(fnmatch.fnmatchcase(key, one) for one in tuned.excluded):
             yield BootWriter(
                 kind=TUNED,
-                name="reapply_sysctl",
+                name=REAPPLY,
                 key=key,
                 value=None,
                 file=option.file,

@@ -148,7 +148,7 @@ def test_an_included_profile_is_overridden_by_its_reader(tmp_path):
     )
 
     assert ("a", "last") == tuned.profiles
-    assert [("a", "1"), ("c", "3"), ("last", "4")] == [(one.name, one.value) for one in writers]
+    assert [("a", "1"), ("last", "4"), ("c", "3")] == [(one.name, one.value) for one in writers]
     assert [] == gaps
 
 

@@ -21,6 +21,9 @@ BEFORE, AFTER, ANY_TIME = "before the boot program", "after it", "any time"
 # What kind of writer it is.
 KERNEL_COMMAND_LINE, TUNED, PROCESS, TRACE = "kernel_command_line", "tuned", "process", "trace"
 
+REAPPLY = "reapply_sysctl"
+"""Name of the writer that is tuned applying the sysctl files again; it is told for each key."""
+
 EVERY_KEY = "*"
 """Stands for the key where sysctl files are applied again, whatever they name."""
 
@@ -50,7 +53,8 @@ class BootWriter(msgspec.Struct, frozen=True, kw_only=True):
     ``kind`` is one of the kinds above, ``when`` one of the times. ``name`` is
     that of a tuned profile, a process, or the program that runs the file.
     ``value`` is the text as written, None where it is not known; ``file`` is
-    the path seen from inside the tree, None where there is none.
+    the path seen from inside the tree, None where there is none. ``conditional``
+    says that it writes on some machines only, and not known whether on this one.
     """
 
     kind: str
@@ -61,6 +65,7 @@ class BootWriter(msgspec.Struct, frozen=True, kw_only=True):
     line: int | None
     when: str
     sentence: str
+    conditional: bool = False
 
 
 class Tuned(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,6 +78,7 @@ def boot_answer(
     *,
     current: Mapping[str, str] | None = None,
     existing: Collection[str] | None = None,
+    unasked: Collection[str] = (),
     program: str | None = None,
 ) -> Boot:
     """
@@ -89,18 +90,21 @@ def boot_answer(
         wanted: Sysctl keys, dotted, told in this order.
         current: What they hold now; None where that is not the system that boots.
         existing: Those that the kernel has; None takes all.
+        unasked: Those of which a saved Snapshot does not tell what they hold.
         program: As for ``next_boot``.
     """
     if isinstance(facts, Gap):
         return _unanswered(snapshot, facts, wanted, current or {})
-    found = next_boot(facts, existing, wanted, program)
+    found = next_boot(facts, None if existing is None else {*existing, *unasked}, wanted, program)
     return Boot(
         host=snapshot.host,
         taken_at=snapshot.taken_at,
         netns=snapshot.netns,
-        gaps=tuple(_gaps(facts, found, wanted, current, existing)),
+        gaps=(*_gaps(facts, found, wanted, current, existing, unasked),),
         program=found.course.program,
-        keys=tuple(_key(key, found, current or {}, existing) for key in wanted),
+        keys=tuple(
+            _key(key, found, current or {}, None if key in unasked else existing) for key in wanted
+        ),
         program_version=_version(found),
         evidence=_evidence(facts, program, found.course.program),
         notes=tuple(_notes(facts, program, found, wanted)),
@@ -219,6 +223,7 @@ def _gaps(
     wanted: Sequence[str],
     current: Mapping[str, str] | None,
     existing: Collection[str] | None,
+    unasked: Collection[str],
 ) -> Iterator[Gap]:
     """Yield what could not be read or judged, and which fields that makes uncertain."""
     for gap in facts.gaps:
@@ -226,6 +231,8 @@ def _gaps(
         yield Gap(gap.source, gap.reason, tuple(dict.fromkeys(fields)))
     yield from _unseen(found, wanted)
     for key in wanted:
+        if doubt := found.course.holdings[key].doubt:
+            yield Gap(key, doubt, _of_key(key, wanted, "value"))
         fates = [one.fate.outcome for one in found.course.holdings[key].proposals]
         if UNCHECKED in fates and key not in KNOWN:
             yield Gap(key, NOT_JUDGED, _of_key(key, wanted, "value"))
@@ -233,7 +240,7 @@ def _gaps(
         reason = f"not_looked_at: {facts.root} is not the system that runs here"
         yield Gap("current", reason, _of_keys(wanted, "current"))
     elif existing is not None:
-        yield from _absent(wanted, current, existing)
+        yield from _absent(wanted, current, existing, unasked)
 
 
 def _fields(name: str, wanted: Sequence[str]) -> tuple[str, ...]:
@@ -256,15 +263,20 @@ def _unseen(found: NextBoot, wanted: Sequence[str]) -> Iterator[Gap]:
 
 
 def _absent(
-    wanted: Sequence[str], current: Mapping[str, str], existing: Collection[str]
+    wanted: Sequence[str],
+    current: Mapping[str, str],
+    existing: Collection[str],
+    unasked: Collection[str],
 ) -> Iterator[Gap]:
     """Yield why keys have no value now."""
     reasons = {setting.key: setting.absent for setting in SETTINGS}
     for key in wanted:
-        if key not in current:
-            why = reasons.get(key, "this kernel does not have it")
-            reason = "may not be read" if key in existing else why
-            yield Gap(key, reason, _of_key(key, wanted, "current"))
+        if key in unasked:
+            affects = _of_key(key, wanted, "current")
+            yield Gap(key, "not_looked_at: the Snapshot has settings alone", (*affects, "writers"))
+        elif key not in current:
+            why = "may not be read" if key in existing else "this kernel does not have it"
+            yield Gap(key, reasons.get(key, why), _of_key(key, wanted, "current"))
 
 
 def _of_keys(wanted: Sequence[str], *fields: str) -> tuple[str, ...]:

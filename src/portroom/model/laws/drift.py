@@ -231,6 +231,8 @@ class _Doubts:
         """Return why one setting is not known, empty if it is."""
         if self.of_all:
             return self.of_all[0].reason
+        if doubt := self.found.course.holdings[row.key].doubt:
+            return doubt
         writer = next((one for one in self.facts.writers if self._writes_later(one, row)), None)
         if writer:
             return writer.sentence

@@ -17,16 +17,16 @@ from typing import NamedTuple
 
 from portroom.model.facts.boot import (
     BEFORE,
-    EVERY_KEY,
     KERNEL_COMMAND_LINE,
     PROCESS,
+    REAPPLY,
     BootFacts,
     BootWriter,
     Version,
 )
 from portroom.model.facts.boot import TUNED as SET_BY_TUNED
 from portroom.model.facts.settings import SETTINGS
-from portroom.model.facts.sysctl_files import DIRECTORIES, SYSCTL_CONF, Unseen, shown
+from portroom.model.facts.sysctl_files import Unseen, shown
 from portroom.model.laws.acceptance import KNOWN, write_once
 from portroom.model.laws.boot import (
     APPLIED,
@@ -57,11 +57,16 @@ class Proposal(NamedTuple):
 
 
 class Holding(NamedTuple):
-    """What one sysctl holds in the end: None where the kernel's default stays."""
+    """
+    What one sysctl holds in the end: None where the kernel's default stays.
+
+    ``doubt`` says why that is not sure, empty if it is.
+    """
 
     value: str | None = None
     winner: Place | None = None
     proposals: tuple[Proposal, ...] = ()
+    doubt: str = ""
 
 
 class Course(NamedTuple):
@@ -195,10 +200,10 @@ class _Run:
                 continue
             place = Place((writer.file or "").encode("utf-8", "surrogateescape"), writer.line or 0)
             value, fate = take(writer, self.state)
-            if value is None and fate.outcome == UNCHECKED:
-                reason = f"gives {writer.key} a value that is not known"
-                self.unseen.append(Unseen(b"%s:%d" % place, reason))
             self._assign_one(program, writer, place, value, fate)
+            if value is None and fate.outcome == UNCHECKED:
+                doubt = f"{program} may set it, by {shown(place.path)}:{place.line}: {fate.reason}"
+                self.holdings[writer.key] = self.holdings[writer.key]._replace(doubt=doubt)
 
     def _assign_one(
         self, program: str, writer: BootWriter, place: Place, value: bytes | None, fate: Fate
@@ -262,17 +267,12 @@ def _command_line(facts: BootFacts) -> list[BootWriter]:
 
 def _profile(facts: BootFacts) -> list[BootWriter]:
     """Return what tuned's own profiles set: not the files that it applies again."""
-    return [
-        one
-        for one in facts.writers
-        if one.kind == SET_BY_TUNED and one.key != EVERY_KEY and not is_applied_again(one)
-    ]
+    return [one for one in facts.writers if one.kind == SET_BY_TUNED and not is_applied_again(one)]
 
 
 def is_applied_again(writer: BootWriter) -> bool:
-    """Say whether a writer is a line of the sysctl files, which are told as candidates."""
-    path = (writer.file or "").encode("utf-8", "surrogateescape")
-    return path == SYSCTL_CONF or path.rpartition(b"/")[0] in DIRECTORIES
+    """Say whether a writer is tuned at the sysctl files, whose lines are told each."""
+    return (writer.kind, writer.name) == (SET_BY_TUNED, REAPPLY)
 
 
 def _as_written(writer: BootWriter, _: Mapping[str, str]) -> tuple[bytes | None, Fate]:
@@ -290,6 +290,8 @@ def _as_tuned_takes_it(writer: BootWriter, state: Mapping[str, str]) -> tuple[by
     if it is higher, or lower, than what the sysctl holds.
     """
     value = writer.value
+    if writer.conditional:
+        return None, Fate(UNCHECKED, None, "only on some machines")
     if value is None or "${" in value:
         return None, Fate(UNCHECKED, None, "its value has variables of tuned")
     if len(value) > 1 and value[0] == value[-1] == '"':

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from portroom.model.facts.boot import PROCESS, BootFacts, BootProgram, BootWriter, Tuned
+from portroom.model.facts.boot import PROCESS, REAPPLY, BootFacts, BootProgram, BootWriter, Tuned
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.settings import SETTINGS
 from portroom.model.facts.sysctl_files import (
@@ -131,8 +131,8 @@ class _Names:
         return file._replace(path=self.path(file.path), content=_content(file.content), link=link)
 
     def writer(self, writer: BootWriter) -> BootWriter:
-        """Return something that sets a sysctl; a known program keeps its name."""
-        if writer.kind == PROCESS:
+        """Return something that sets a sysctl; what portroom itself named keeps its name."""
+        if writer.kind == PROCESS or writer.name == REAPPLY:
             return writer
         return msgspec.structs.replace(
             writer,

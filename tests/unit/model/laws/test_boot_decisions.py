@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from portroom.errors import InvalidRequestError
-from portroom.model.facts.boot import ANY_TIME, EVERY_KEY, TRACE, TUNED, BootWriter, Tuned
+from portroom.model.facts.boot import ANY_TIME, EVERY_KEY, REAPPLY, TRACE, TUNED, BootWriter, Tuned
 from portroom.model.facts.boot_answer import of_each_key
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.ports import PortRange, PortSet
@@ -212,6 +212,21 @@ def test_what_readers_missed_is_told_by_the_fields_of_the_answer(word, affects):
     assert ("processes", "hidden", affects) == (gap.source, gap.reason, gap.affects)
 
 
+def test_a_value_that_tuned_may_change_is_a_gap():
+    """
+    Of that sysctl alone: a variable of a profile is not guessed.
+    """
+    profile = BootWriter(
+        kind=TUNED, name="mine", key=REUSE, value="${x}", file="/etc/tuned/mine/tuned.conf",
+        line=2, when=ANY_TIME, sentence="",
+    )  # fmt: skip
+    tuned = Tuned(version=(2, 20), starts=True, reapplies=True)
+    (gap,) = answer(replace(boot(writers=(profile,)), tuned=tuned)).gaps
+
+    assert (REUSE, ("tcp_tw_reuse.value",)) == (gap.source, gap.affects)
+    assert "tuned may set it, by /etc/tuned/mine/tuned.conf:2" in gap.reason
+
+
 def test_a_sysctl_that_portroom_cannot_judge_is_a_gap():
     """
     Only where a line sets it: the kernel may refuse that, or take it differently.
@@ -254,6 +269,18 @@ def test_another_system_has_no_values_now():
     ]
 
 
+def test_a_saved_snapshot_does_not_know_every_sysctl():
+    """
+    Its files decide any key, but what another key holds now was never asked.
+    """
+    facts = boot({DROP_IN: b"kernel.panic = 5\n"})
+    told = answer(facts, ("kernel.panic",), current={}, existing=set(), unasked=["kernel.panic"])
+
+    assert ("5", None, None) == (told.keys[0].value, told.keys[0].current, told.keys[0].exists)
+    assert ("current", "writers") == told.gaps[-1].affects
+    assert told.gaps[-1].reason.startswith("not_looked_at")
+
+
 def test_a_snapshot_without_the_part_knows_nothing():
     """
     The Gap says what is missing, and no value is a guess.
@@ -269,20 +296,21 @@ def test_a_snapshot_without_the_part_knows_nothing():
 
 def test_only_writers_of_the_wanted_sysctls_are_told():
     """
-    And those that apply all files again; lines that tuned applies again are candidates.
+    And those that apply all files again; what tuned applies again is told line by line.
     """
 
-    def writer(kind, key, file):
+    def writer(kind, key, name="x"):
         """Return another writer."""
         return BootWriter(
-            kind=kind, name="x", key=key, value=None, file=file, line=1, when=ANY_TIME, sentence=""
-        )
+            kind=kind, name=name, key=key, value=None, file="/etc/x", line=1, when=ANY_TIME,
+            sentence="",
+        )  # fmt: skip
 
     writers = (
-        writer(TRACE, REUSE, "/etc/rc.local"),
-        writer(TRACE, RANGE_KEY, "/etc/rc.local"),
-        writer(TRACE, EVERY_KEY, "/etc/rc.local"),
-        writer(TUNED, REUSE, "/etc/sysctl.d/50-a.conf"),
+        writer(TRACE, REUSE),
+        writer(TRACE, RANGE_KEY),
+        writer(TRACE, EVERY_KEY),
+        writer(TUNED, REUSE, REAPPLY),
     )
     told = answer(boot(writers=writers), (REUSE,)).writers
 

@@ -11,6 +11,7 @@ from portroom.model.facts.boot import (
     EVERY_KEY,
     KERNEL_COMMAND_LINE,
     PROCESS,
+    REAPPLY,
     TRACE,
     TUNED,
     BootWriter,
@@ -19,7 +20,7 @@ from portroom.model.facts.boot import (
 from portroom.model.facts.settings import RANGE_KEY, SETTINGS
 from portroom.model.laws import boot as law
 from portroom.model.laws.boot import Place
-from portroom.model.laws.next_boot import KERNEL, KEYS, boot_program, next_boot
+from portroom.model.laws.next_boot import KERNEL, KEYS, Holding, boot_program, next_boot
 from tests.unit.made_boot import ADVICE, FULL_WITH_TUNED, any_boot, boot, program
 
 REUSE = "net.ipv4.tcp_tw_reuse"
@@ -86,7 +87,7 @@ def test_nothing_leaves_the_kernels_default():
     """
     found = next_boot(boot())
 
-    assert {(None, None, ())} == set(found.course.holdings.values())
+    assert {Holding()} == set(found.course.holdings.values())
     assert "32768 60999" == found.course.state[RANGE_KEY]
     assert not any(map(found.programs_differ, KEYS))
 
@@ -214,10 +215,10 @@ def test_tuned_leaves_out_what_is_excluded():
 
 def test_lines_of_files_are_not_taken_for_a_profile():
     """
-    What tuned applies again is told as another writer too, and is written once.
+    That tuned applies files again is told as a writer too, and each line is written once.
     """
-    trace = writer(TUNED, RANGE_KEY, "15000 64000", "/etc/sysctl.conf", 1)
-    facts = replace(boot({CONF: OLD_ADVICE}, writers=(trace,)), tuned=REAPPLIES)
+    again = replace(writer(TUNED, RANGE_KEY, None), name=REAPPLY)
+    facts = replace(boot({CONF: OLD_ADVICE}, writers=(again,)), tuned=REAPPLIES)
 
     assert [("systemd", law.UNREAD), ("tuned", law.APPLIED)] == [
         (one.program, one.fate.outcome) for one in holding(facts).proposals
@@ -246,17 +247,29 @@ def test_a_profile_is_written_as_tuned_does(written, value):
     assert value == holding(replace(boot(writers=(profile,)), tuned=tuned), REUSE).value
 
 
-@pytest.mark.parametrize("value", [None, "${my_range}"])
-def test_a_value_that_is_not_known_is_unseen(value):
+@pytest.mark.parametrize(
+    "profile",
+    [
+        writer(TUNED, RANGE_KEY, None),
+        writer(TUNED, RANGE_KEY, "${my_range}"),
+        replace(writer(TUNED, RANGE_KEY, "1024 65535"), conditional=True),
+    ],
+)
+def test_a_value_that_is_not_known_is_in_doubt(profile):
     """
-    A variable of tuned is not guessed: what was there stays, and that is uncertain.
+    A variable of tuned, or a section for some machines, is not guessed: what was there
+    stays, and that is not sure, until a file that tuned applies again decides.
     """
-    facts = boot({DROP_IN: ADVICE}, writers=(writer(TUNED, RANGE_KEY, value),))
-    found = next_boot(replace(facts, tuned=replace(REAPPLIES, reapplies=False)))
+    facts = replace(
+        boot({DROP_IN: ADVICE}, writers=(profile,)), tuned=replace(REAPPLIES, reapplies=False)
+    )
+    found = holding(facts)
 
-    assert "15000 65000" == found.course.holdings[RANGE_KEY].value
-    assert law.UNCHECKED == found.course.holdings[RANGE_KEY].proposals[-1].fate.outcome
-    assert [b"/etc/tuned/mine/tuned.conf:3"] == [one.path for one in found.course.unseen]
+    assert "15000 65000" == found.value
+    assert law.UNCHECKED == found.proposals[-1].fate.outcome
+    assert found.doubt.startswith("tuned may set it, by /etc/tuned/mine/tuned.conf:3: ")
+    assert not holding(facts, REUSE).doubt
+    assert not holding(replace(facts, tuned=REAPPLIES)).doubt
 
 
 def test_what_may_write_at_any_time_decides_nothing():
@@ -269,7 +282,7 @@ def test_what_may_write_at_any_time_decides_nothing():
         writer(TRACE, EVERY_KEY, None, "/etc/rc.local", 3),
     )
 
-    assert (None, None, ()) == holding(boot(writers=others))
+    assert Holding() == holding(boot(writers=others))
 
 
 def test_what_is_set_before_the_boot_program_is_no_default():
