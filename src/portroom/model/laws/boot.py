@@ -64,6 +64,8 @@ __all__ = [
     "boot",
 ]
 
+NOTHING = Assignment(b"", None, "it is empty, or a comment")
+
 WRITERS = {GOES_ON: write_whole, SPLITS: write_in_pieces}
 """How programs write that do not stop after one write."""
 
@@ -117,7 +119,7 @@ def _verdict(path: bytes, lines: Sequence[_Line], writer: _Writer) -> Verdict:
     candidates = {
         (line.place, line.taken): Candidate(line.place, line.taken.value, writer.fate(path, line))
         for line in lines
-        if _names(line.goal, path)
+        if _names(line.goal, path) or (line, path) in writer.fates
     }
     value = writer.held[key] if winner else None
     return Verdict(key, value, winner.place if winner else None, tuple(candidates.values()))
@@ -144,14 +146,19 @@ def _lines(reading: Reading, rules: Dialect, paths: Mapping[bytes, str]) -> Iter
         place = Place(reading.file.path, number)
         if rules.longest_line_bytes and len(line) >= rules.longest_line_bytes and fate is None:
             fate = Fate(UNREAD, place, f"a line of {len(line)} bytes ends the file")
-        goal = meant(line)
-        if goal in paths or is_pattern(goal):
-            yield _line(place, goal, line, fate, rules)
+        one = _line(place, line, fate, rules)
+        if (
+            one.goal in paths
+            or is_pattern(one.goal)
+            or led_to(one.taken.key, rules, paths) in paths
+        ):
+            yield one
 
 
-def _line(place: Place, goal: bytes, line: bytes, fate: Fate | None, rules: Dialect) -> _Line:
+def _line(place: Place, line: bytes, fate: Fate | None, rules: Dialect) -> _Line:
     """Return a line with what the program takes it for."""
-    taken = parse_line(line, rules)
+    goal = meant(line)
+    taken = parse_line(line, rules) if goal else NOTHING
     if fate is None and taken.problem:
         fate = Fate(BROKEN, None, taken.problem)
     return _Line(0, place, goal, taken, fate)
@@ -245,7 +252,7 @@ class _Writer:
         data = value + b"\n" if self.rules.adds_newline else value
         write = WRITERS.get(self.rules.after_short_write, write_once)
         written: Written = write(key, data, self.held)
-        if written.refusal:
+        if written.refusal and not written.consumed_bytes:
             self.fates[line, path] = Fate(REFUSED, None, written.reason)
         else:
             self._hold(line, path, written.value, Fate(APPLIED, None, written.reason))

@@ -1,8 +1,8 @@
-"""From what was read of the next boot to the Answer: who decides, and what is uncertain."""
+"""From what was read of the next boot to the Answer: which line decides each sysctl."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection
 
 from portroom.errors import InvalidRequestError
 from portroom.model.facts.answers import FileLine
@@ -11,33 +11,16 @@ from portroom.model.facts.boot_answer import Boot, BootKey, BootOther
 from portroom.model.facts.boot_lines import BootCandidate, FilePlace
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.ports import PortRange
-from portroom.model.facts.settings import SETTINGS, setting_named
+from portroom.model.facts.settings import setting_named
 from portroom.model.facts.snapshot import Settings, Snapshot
 from portroom.model.facts.sysctl_files import shown
 from portroom.model.laws.acceptance import KNOWN
-from portroom.model.laws.boot import UNCHECKED, Place
-from portroom.model.laws.dialects import PROCPS, SYSTEMD, TUNED
-from portroom.model.laws.next_boot import (
-    NextBoot,
-    Proposal,
-    is_applied_again,
-    next_boot,
-    tuned_decides,
-)
+from portroom.model.laws.boot import Place
+from portroom.model.laws.boot_doubts import NAMES, Asked, doubts, of_keys
+from portroom.model.laws.boot_notes import evidence, notes
+from portroom.model.laws.next_boot import NextBoot, Proposal, is_applied_again, next_boot
 from portroom.model.laws.patterns import is_pattern
 from portroom.model.laws.sysctl_lines import with_dots, with_slashes
-
-NAMES = {setting.key: setting.name for setting in SETTINGS}
-
-PROGRAM_NAMES = {SYSTEMD: "systemd-sysctl", PROCPS: "sysctl --system", TUNED: "tuned"}
-
-MODULE_KEYS = "net.netfilter."
-"""Keys that exist only while a module is loaded."""
-
-NOT_JUDGED = (
-    "portroom does not know what the kernel makes of a text written to it: "
-    "the value is the text as it would be written"
-)
 
 
 def key_named(word: str) -> str:
@@ -72,14 +55,7 @@ def held_texts(settings: Settings) -> dict[str, str]:
 
 
 def boot_answer(
-    snapshot: Snapshot,
-    facts: BootFacts | Gap,
-    wanted: Sequence[str],
-    *,
-    current: Mapping[str, str] | None = None,
-    existing: Collection[str] | None = None,
-    unasked: Collection[str] = (),
-    program: str | None = None,
+    snapshot: Snapshot, facts: BootFacts | Gap, asked: Asked, program: str | None = None
 ) -> Boot:
     """
     Return what decides each wanted sysctl at the next boot.
@@ -87,37 +63,31 @@ def boot_answer(
     Args:
         snapshot: Says whose answer it is.
         facts: All that was read of the next boot, or why nothing was.
-        wanted: Sysctl keys, dotted, told in this order.
-        current: What they hold now; None where that is not the system that boots.
-        existing: Those that the kernel has; None takes all.
-        unasked: Those of which a saved Snapshot does not tell what they hold.
+        asked: The sysctls, and what is known of them now.
         program: As for ``next_boot``.
     """
     if isinstance(facts, Gap):
-        return _unanswered(snapshot, facts, wanted, current or {})
-    found = next_boot(facts, None if existing is None else {*existing, *unasked}, wanted, program)
+        return _unanswered(snapshot, facts, asked)
+    existing = None if asked.existing is None else {*asked.existing, *asked.unasked}
+    found = next_boot(facts, existing, asked.wanted, program)
     return Boot(
         host=snapshot.host,
         taken_at=snapshot.taken_at,
         netns=snapshot.netns,
-        gaps=(*_gaps(facts, found, wanted, current, existing, unasked),),
+        gaps=tuple(doubts(facts, found, asked)),
         program=found.course.program,
-        keys=tuple(
-            _key(key, found, current or {}, None if key in unasked else existing) for key in wanted
-        ),
+        keys=tuple(_key(key, found, asked) for key in asked.wanted),
         program_version=_version(found),
-        evidence=_evidence(facts, program, found.course.program),
-        notes=tuple(_notes(facts, program, found, wanted)),
-        writers=_writers(facts, wanted),
+        evidence=evidence(facts, program, found.course.program),
+        notes=tuple(notes(facts, program, found, asked.wanted)),
+        writers=_writers(facts, asked.wanted),
         root=facts.root,
     )
 
 
-def _unanswered(
-    snapshot: Snapshot, gap: Gap, wanted: Sequence[str], current: Mapping[str, str]
-) -> Boot:
+def _unanswered(snapshot: Snapshot, gap: Gap, asked: Asked) -> Boot:
     """Return the answer of a Snapshot that has no part ``boot``."""
-    unknown = Gap(gap.source, gap.reason, _of_keys(wanted, "value", "winner", "others"))
+    unknown = Gap(gap.source, gap.reason, of_keys(asked.wanted, "value", "winner", "others"))
     keys = [
         BootKey(
             key=key,
@@ -127,11 +97,11 @@ def _unanswered(
             programs_differ=False,
             others={},
             name=NAMES.get(key, key),
-            current=current.get(key),
+            current=asked.held(key),
             default=_default(key),
-            exists=True if key in current else None,
+            exists=True if asked.held(key) is not None else None,
         )
-        for key in wanted
+        for key in asked.wanted
     ]
     return Boot(
         host=snapshot.host,
@@ -148,12 +118,10 @@ def _unanswered(
     )
 
 
-def _key(
-    key: str, found: NextBoot, current: Mapping[str, str], existing: Collection[str] | None
-) -> BootKey:
+def _key(key: str, found: NextBoot, asked: Asked) -> BootKey:
     """Return what decides one sysctl."""
     holding = found.course.holdings[key]
-    exists = None if existing is None else key in existing
+    exists = asked.exists(key)
     return BootKey(
         key=key,
         value=holding.value,
@@ -167,7 +135,7 @@ def _key(
             for other in found.others
         },
         name=NAMES.get(key, key),
-        current=current.get(key),
+        current=asked.held(key),
         default=None if exists is False else _default(key),
         exists=exists,
     )
@@ -212,125 +180,3 @@ def _writers(facts: BootFacts, wanted: Collection[str]) -> tuple[BootWriter, ...
         if one.key in wanted or one.key == EVERY_KEY
         if not is_applied_again(one)
     )
-
-
-# What is uncertain.
-
-
-def _gaps(
-    facts: BootFacts,
-    found: NextBoot,
-    wanted: Sequence[str],
-    current: Mapping[str, str] | None,
-    existing: Collection[str] | None,
-    unasked: Collection[str],
-) -> Iterator[Gap]:
-    """Yield what could not be read or judged, and which fields that makes uncertain."""
-    for gap in facts.gaps:
-        fields = (field for name in gap.affects for field in _fields(name, wanted))
-        yield Gap(gap.source, gap.reason, tuple(dict.fromkeys(fields)))
-    yield from _unseen(found, wanted)
-    for key in wanted:
-        if doubt := found.course.holdings[key].doubt:
-            yield Gap(key, doubt, _of_key(key, wanted, "value"))
-        fates = [one.fate.outcome for one in found.course.holdings[key].proposals]
-        if UNCHECKED in fates and key not in KNOWN:
-            yield Gap(key, NOT_JUDGED, _of_key(key, wanted, "value"))
-    if current is None:
-        reason = f"not_looked_at: {facts.root} is not the system that runs here"
-        yield Gap("current", reason, _of_keys(wanted, "current"))
-    elif existing is not None:
-        yield from _absent(wanted, current, existing, unasked)
-
-
-def _fields(name: str, wanted: Sequence[str]) -> tuple[str, ...]:
-    """Return the fields of the answer that a reader's word stands for."""
-    if name == "others":
-        return ("writers",)
-    if name == "keys":
-        return _of_keys(wanted, "value", "winner", "others")
-    return (name,)
-
-
-def _unseen(found: NextBoot, wanted: Sequence[str]) -> Iterator[Gap]:
-    """Yield one Gap for each file that programs read and portroom could not."""
-    here = {one.path: one for one in reversed(found.course.unseen)}
-    elsewhere = {one.path: one for other in found.others for one in reversed(other.unseen)}
-    for path, one in reversed((elsewhere | here).items()):
-        fields = ["value", "winner"] if path in here else []
-        fields += ["others", "programs_differ"] if path in elsewhere else []
-        yield Gap(shown(path), one.reason, _of_keys(wanted, *fields))
-
-
-def _absent(
-    wanted: Sequence[str],
-    current: Mapping[str, str],
-    existing: Collection[str],
-    unasked: Collection[str],
-) -> Iterator[Gap]:
-    """Yield why keys have no value now."""
-    reasons = {setting.key: setting.absent for setting in SETTINGS}
-    for key in wanted:
-        if key in unasked:
-            affects = _of_key(key, wanted, "current")
-            yield Gap(key, "not_looked_at: the Snapshot has settings alone", (*affects, "writers"))
-        elif key not in current:
-            why = "may not be read" if key in existing else "this kernel does not have it"
-            yield Gap(key, reasons.get(key, why), _of_key(key, wanted, "current"))
-
-
-def _of_keys(wanted: Sequence[str], *fields: str) -> tuple[str, ...]:
-    """Return the names of fields of all keys, as they stand in the answer."""
-    return fields if len(wanted) == 1 else tuple(f"keys.{field}" for field in fields)
-
-
-def _of_key(key: str, wanted: Sequence[str], field: str) -> tuple[str, ...]:
-    """Return the name of a field of one key, as it stands in the answer."""
-    return (field if len(wanted) == 1 else f"{NAMES.get(key, key)}.{field}",)
-
-
-# What a person is told besides.
-
-
-def _evidence(facts: BootFacts, asked: str | None, chosen: str) -> str:
-    """Return how the program is known, as a sentence without its end."""
-    known, how = facts.program.program, facts.program.evidence
-    if asked and asked != known:
-        boots = f"the system boots with {known}" if known else "what boots the system is not known"
-        return f"{asked} was asked for; {boots}: {how}"
-    if chosen == TUNED:
-        return f"{how}; tuned is started after that and decides last"
-    return how
-
-
-def _notes(
-    facts: BootFacts, asked: str | None, found: NextBoot, wanted: Sequence[str]
-) -> Iterator[str]:
-    """Yield what a person should know besides, in sentences."""
-    yield from facts.program.notes
-    if facts.program.program is None and asked is None:
-        yield f"What is told here holds if {PROGRAM_NAMES[found.base]} applies the files."
-    yield from _tuned_notes(facts, asked, found.base)
-    for key in wanted:
-        if key.startswith(MODULE_KEYS) and found.course.holdings[key].proposals:
-            yield (
-                f"{key} exists only once its module is loaded: if that is after the files "
-                "are applied, no line sets it."
-            )
-
-
-def _tuned_notes(facts: BootFacts, asked: str | None, base: str) -> Iterator[str]:
-    """Yield what there is to know of tuned."""
-    tuned = facts.tuned
-    if tuned is None:
-        if asked == TUNED:
-            yield (
-                "tuned is not installed: told is what it would leave if it applied the files "
-                f"again after {PROGRAM_NAMES[base]}."
-            )
-    elif tuned.starts is None:
-        yield "tuned is installed; whether it is started at boot is not known."
-    elif not tuned.starts:
-        yield "tuned is installed and not started at boot."
-    elif asked in {SYSTEMD, PROCPS} and tuned_decides(facts):
-        yield f"tuned is started after {PROGRAM_NAMES[asked]} and decides last."

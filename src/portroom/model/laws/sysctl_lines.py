@@ -14,7 +14,6 @@ from typing import NamedTuple
 from portroom.model.laws.dialects import (
     ALL_SLASHES,
     BROKEN,
-    C_BLANKS,
     SWAPS,
     WRITES_NEWLINE,
     Dialect,
@@ -185,11 +184,10 @@ def meant(line: bytes) -> bytes:
     >>> meant(b"\xef\xbb\xbf - net/ipv4/../ipv4/tcp_tw_reuse = 1")
     b'net/ipv4/tcp_tw_reuse'
     """
-    text = line.partition(b"\0")[0]
-    text = text.removeprefix(BYTE_ORDER_MARK).strip(C_BLANKS)
+    text = _visible(line.partition(b"\0")[0].removeprefix(BYTE_ORDER_MARK))
     if text.startswith(COMMENTS):
         return b""
-    name = text.lstrip(b"=").partition(b"=")[0].strip(C_BLANKS + b"-\"'")
+    name = _visible(text.lstrip(b"=").partition(b"=")[0], b"-\"'")
     parts: list[bytes] = []
     for part in with_slashes(name).split(b"/"):
         if part == b"..":
@@ -197,6 +195,12 @@ def meant(line: bytes) -> bytes:
         elif part not in {b"", b"."}:
             parts.append(part)
     return b"/".join(parts[2:] if parts[:2] == [b"proc", b"sys"] else parts)
+
+
+def _visible(text: bytes, others: bytes = b"") -> bytes:
+    """Return a text without blanks of any kind, and *others*, around it."""
+    whole = text.decode("utf-8", "surrogateescape").strip().strip(others.decode()).strip()
+    return whole.encode("utf-8", "surrogateescape")
 
 
 def led_to(key: bytes, rules: Dialect, existing: Collection[bytes]) -> bytes | None:
