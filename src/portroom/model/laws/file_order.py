@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from portroom.model.facts.sysctl_files import (
+    DIRECTORIES,
     ENDLESS,
     FILE,
     LARGE,
@@ -103,7 +104,8 @@ def _why_unread(file: SysctlFile, rules: Dialect) -> str:
     if file.path == rules.last_file:
         return f"it is a {file.kind}"
     if file.directory not in rules.directories:
-        return f"{rules.name} does not read {_what(file)}"
+        versioned = file.directory in DIRECTORIES or _is_credential(file)
+        return f"{rules.name if versioned else rules.program} does not read {_what(file)}"
     if not file.name.endswith(SUFFIX):
         return "the name does not end in .conf"
     if file.name.startswith(b".") and not rules.reads_hidden:

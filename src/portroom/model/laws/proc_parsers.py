@@ -205,7 +205,7 @@ def _number(text: _Text, at: int, may_follow: bytes) -> _Number:
     negative = copied[:1] == b"-"
     match = NUMBER.match(copied, int(negative))
     if not match or not match.lastgroup:
-        raise RefusedError(f"{_quoted(text, at)} is no number")
+        raise RefusedError(_no_number(text, at))
     spelled, end = copied[: match.end()].decode(), at + match.end()
     base = BASES[match.lastgroup]
     value = int(match[match.lastgroup], base)
@@ -258,6 +258,19 @@ def _spelling(numbers: Iterable[_Number]) -> list[str]:
         elif number.base == 8 and int(number.text) != number.value:
             notes.append(f"a leading 0 makes it octal: {number.text} is {number.value}")
     return notes
+
+
+def _no_number(text: _Text, at: int) -> str:
+    """Return what is wrong where a number should begin."""
+    following = text.data[at : at + 1]
+    if following.isspace() or following in {b"", b",", b"-"}:
+        before = text.data[:at].decode("ascii", "backslashreplace")[-24:]
+        return (
+            f"a number is missing after {before!r}"
+            if before
+            else "a number is missing at the start"
+        )
+    return f"{_quoted(text, at)} is no number"
 
 
 def _quoted(text: _Text, at: int) -> str:

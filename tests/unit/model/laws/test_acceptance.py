@@ -107,7 +107,7 @@ REASONS = [
     (RANGE_KEY, b"1" * (1 << 22), ["4194304 bytes get no memory in the kernel"]),
     (START_KEY, b"32769", [f"32769 lies above the first port of {RANGE_KEY}, 32768"]),
     (RESERVED_KEY, b"9100-9000", ["the run 9100-9000 ends below its first port"]),
-    (RESERVED_KEY, b"8080, 9090", ["' ' is no number"]),
+    (RESERVED_KEY, b"8080, 9090", ["a number is missing after '8080,'"]),
     (RESERVED_KEY, b"-1", ["-1: there may be no minus sign"]),
     (
         RESERVED_KEY,
