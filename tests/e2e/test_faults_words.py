@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.faults import MS_BIND, alone, answered, ask, mount, needs_root, refused
 from tests.kernel.sockets import fill, listener, udp
 
-COMMANDS = ("status", "headroom", "sessions", "settings", "snapshot")
+COMMANDS = ("status", "headroom", "sessions", "settings", "boot", "snapshot")
 
 TYPOS = [
     (["stauts"], "Did you mean 'status'?"),
@@ -56,6 +56,15 @@ TYPOS = [
     (["sessions", "--limit", "٣x"], "'٣x'"),
     (["settings", "rang"], "Did you mean 'range'?"),
     (["settings", "net.ipv4.\x1b"], "\\x1b"),
+    (["boot", "--program", "sytemd"], "'sytemd'"),
+    (["boot", "--root", "/no\x1bwhere"], "'/no\\x1bwhere' is no folder"),
+    (["boot", "--root", ""], "'' is no folder"),
+    (["boot", "--root", "/", "--snapshot", "x"], "exclude each other"),
+    (["boot", "--key", "rang"], "Did you mean 'range'?"),
+    (["boot", "--key", "net.ipv4.*"], "is not the key of one sysctl"),
+    (["boot", "--key", "net/../../etc/passwd"], "is not the key of one sysctl"),
+    (["boot", "--netns", "web"], "--netns"),
+    (["boot", "range"], "range"),
     (["snapshot", "--force"], "--force goes with --out"),
     (["snapshot", "--all-netns"], "--all-netns"),
     (["snapshot", "-o", "csv"], "'csv'"),

@@ -12,6 +12,7 @@ from portroom.model.facts.questions import BootQuestion
 from portroom.model.facts.settings import SETTINGS
 from portroom.model.facts.snapshot import Snapshot
 from portroom.model.laws.boot_decisions import boot_answer, held_texts, key_named
+from portroom.model.laws.boot_doubts import Asked
 from portroom.model.laws.drift import ONLY_INITIAL
 
 KEYS = tuple(setting.key for setting in SETTINGS)
@@ -45,29 +46,22 @@ def _live(question: BootQuestion, wanted: tuple[str, ...]) -> Boot:
     """Return the answer of this system, or of a tree that is none."""
     every = tuple(dict.fromkeys((*KEYS, *wanted)))
     root = HERE if question.root is None else question.root
-    facts = read_boot(root, keys=every)
     read = take(Wanted())
+    facts = read_boot(root, keys=every)
     if facts.root != HERE:
-        return boot_answer(read, facts, wanted, program=question.program)
+        return boot_answer(read, facts, Asked(wanted), question.program)
     held = read_held(every)
     current = {key: text for key, text in held.items() if text is not None}
     # The kernel has it, and files set it, though another namespace does not show it.
-    existing = {*held, ONLY_INITIAL}
-    return boot_answer(
-        read, facts, wanted, current=current, existing=existing, program=question.program
-    )
+    asked = Asked(wanted, current, {*held, ONLY_INITIAL})
+    return boot_answer(read, facts, asked, question.program)
 
 
 def _saved(question: BootQuestion, read: Snapshot, wanted: tuple[str, ...]) -> Boot:
     """Return the answer of a saved Snapshot, which knows the values of all settings."""
-    settings = read.settings
-    current = {} if isinstance(settings, Gap) else held_texts(settings)
-    return boot_answer(
-        read,
-        read.boot,
-        wanted,
-        current=current,
-        existing={*current, ONLY_INITIAL} if current else None,
-        unasked=[key for key in wanted if key not in KEYS],
-        program=question.program,
-    )
+    if isinstance(read.settings, Gap):
+        return boot_answer(read, read.boot, Asked(wanted, {}, None, wanted), question.program)
+    current = held_texts(read.settings)
+    others = [key for key in wanted if key not in KEYS]
+    asked = Asked(wanted, current, {*current, ONLY_INITIAL}, others)
+    return boot_answer(read, read.boot, asked, question.program)

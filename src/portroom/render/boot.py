@@ -8,21 +8,18 @@ to those that tell most, and says so.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 
-from portroom.model.facts.answers import FileLine
 from portroom.model.facts.boot import BEFORE, EVERY_KEY, PROCESS, TRACE
-from portroom.model.facts.boot_answer import Boot, BootKey, BootOther, of_each_key
+from portroom.model.facts.boot_answer import Boot, BootKey, of_each_key
 from portroom.model.facts.boot_lines import BootCandidate
 from portroom.model.facts.settings import SETTINGS
-from portroom.model.laws.boot import APPLIED, BROKEN, EXCLUDED, REFUSED, UNCHECKED, UNREAD
-from portroom.model.laws.boot_decisions import PROGRAM_NAMES
-from portroom.model.laws.next_boot import KERNEL
+from portroom.model.laws.boot import BROKEN, EXCLUDED, REFUSED, UNREAD
 from portroom.render import document, gaps
+from portroom.render.boot_lines import BY_KERNEL, brief, details, flow, place_of, text_of
 from portroom.render.document import as_json_line
-from portroom.render.flow import joined, wrap
+from portroom.render.flow import joined
 from portroom.render.table import Cell, Column, Row, as_csv, as_table
-from portroom.render.units import Style, columns, cut, paint, plural, printable
+from portroom.render.units import Style, paint, plural, printable
 
 __all__ = ["as_csv_text", "as_json", "as_jsonl", "as_text"]
 
@@ -34,26 +31,10 @@ COLUMNS = (
     Column("NOTE", least=15),
 )
 
-MOST_CANDIDATES = 10
-"""Lines that are told of one sysctl unless wide; the rest is a number."""
-
-LONGEST_VALUE = 24
-"""Columns of a line's value unless wide."""
-
-LONGEST_IN_SENTENCE = 60
-
-INDENT = "    "
-
-BRIEF = "kernel default"
-
-LOOKS = {APPLIED: "green", UNCHECKED: "green", REFUSED: "red", BROKEN: "red"}
-
 BAD = (REFUSED, BROKEN, EXCLUDED, UNREAD)
 """Outcomes of lines that somebody wrote for a reason, and that do nothing."""
 
 OF_TABLE = frozenset(setting.key for setting in SETTINGS)
-
-READERS = {KERNEL: "the kernel's command line", **PROGRAM_NAMES}
 
 
 def as_text(answer: Boot, style: Style) -> str:
@@ -65,10 +46,10 @@ def as_text(answer: Boot, style: Style) -> str:
             lines += ["", *as_table(COLUMNS, rows, style)]
         for one in answer.keys:
             if one.candidates or one.programs_differ:
-                lines += ["", *_details(one, answer, style)]
+                lines += ["", *details(one, answer, style)]
         lines += _others(answer, style)
         for note in answer.notes:
-            lines += _flow(printable(note), style, hang="  ")
+            lines += flow(printable(note), style, hang="  ")
     return "\n".join([*lines, "", *gaps.footer([answer], style)]) + "\n"
 
 
@@ -78,13 +59,13 @@ def as_text(answer: Boot, style: Style) -> str:
 def _headline(answer: Boot, style: Style) -> list[str]:
     """Return the answer in one or two sentences, and by whose rules it is."""
     if answer.program is None:
-        return _flow("What decides at the next boot is not known.", style)
+        return flow("What decides at the next boot is not known.", style)
     version = f" {answer.program_version}" if answer.program_version else ""
     rules = f"By the rules of {answer.program}{version}: {printable(answer.evidence)}."
     if answer.root != "/":
         rules += f" Told of the files below {printable(answer.root)}."
-    lines = [paint(line, "bold", style) for line in _flow(_outcome(answer), style)]
-    return [*lines, *_flow(rules, style)]
+    lines = [paint(line, "bold", style) for line in flow(_outcome(answer), style)]
+    return [*lines, *flow(rules, style)]
 
 
 def _outcome(answer: Boot) -> str:
@@ -106,13 +87,13 @@ def _outcome_of(one: BootKey, answer: Boot) -> str:
     if one.exists is False:
         text = f"This kernel does not have {name}: no line sets it."
     elif one.winner is not None:
-        text = f"After the next boot {name} is {_brief(one.value)}, by {_place(one.winner)}."
+        text = f"After the next boot {name} is {brief(one.value)}, by {place_of(one.winner)}."
     else:
         what = f"No line that names {name} takes effect"
         none = f"No sysctl file names {name}"
         text = f"{what if one.candidates else none}: {_stays(one, answer)}."
     if _changes(one):
-        text += f" Now it is {_brief(one.current)}."
+        text += f" Now it is {brief(one.current)}."
     return f"{text} Programs differ." if one.programs_differ else text
 
 
@@ -120,7 +101,7 @@ def _stays(one: BootKey, answer: Boot) -> str:
     """Return in words what a sysctl has that no line decides."""
     if raiser := _raiser(one, answer):
         return f"it is what {raiser} sets"
-    default = "" if one.default is None else f" {_brief(one.default)}"
+    default = "" if one.default is None else f" {brief(one.default)}"
     return f"the kernel's default{default} stays"
 
 
@@ -147,17 +128,17 @@ def _next(one: BootKey, answer: Boot) -> tuple[str, str]:
     if one.exists is False:
         return "-", "-"
     if one.winner is not None:
-        return _text(one.value), _place(one.winner)
+        return text_of(one.value), place_of(one.winner)
     if raiser := _raiser(one, answer):
         return "not known", raiser
     if one.default is None:
-        return ("by machine" if one.key in OF_TABLE else "not known"), BRIEF
-    return _text(one.default), BRIEF
+        return ("by machine" if one.key in OF_TABLE else "not known"), BY_KERNEL
+    return text_of(one.default), BY_KERNEL
 
 
 def _now(one: BootKey) -> str:
     """Return what a sysctl holds now; nothing for a system that does not run here."""
-    return "" if one.exists is None and one.current is None else _text(one.current)
+    return "" if one.exists is None and one.current is None else text_of(one.current)
 
 
 def _notes(one: BootKey, answer: Boot) -> Iterator[str]:
@@ -188,118 +169,18 @@ def _is_uncertain(one: BootKey, answer: Boot) -> bool:
     return any(fields.intersection(gap.affects) for gap in answer.gaps)
 
 
-def _text(value: str | None) -> str:
-    """Return a value for people: a dash where there is none, a word for an empty one."""
-    return "-" if value is None else printable(value) or "none"
-
-
-def _brief(value: str | None) -> str:
-    """Return a value in a sentence, cut if it is long."""
-    text = _text(value)
-    return text if len(text) <= LONGEST_IN_SENTENCE else f"{text[: LONGEST_IN_SENTENCE - 3]}..."
-
-
-def _place(place: FileLine) -> str:
-    """Return a line of a file as ``PATH:LINE``."""
-    return f"{printable(place.file)}:{place.line}"
-
-
-def _flow(text: str, style: Style, indent: str = "", hang: str = "") -> list[str]:
-    """Return the lines of a paragraph; a path too long for a line is cut, unless wide."""
-    if style.width and not style.wide:
-        room = max(style.width - max(len(indent), len(hang)), 8)
-        text = " ".join(cut(word, room, style, middle=True) for word in text.split(" "))
-    return wrap(text, style, indent=indent, hang=hang)
-
-
-# The lines of one sysctl.
-
-
-def _details(one: BootKey, answer: Boot, style: Style) -> list[str]:
-    """Return every line that names a sysctl with its outcome, and how programs differ."""
-    lines = _title(one, style)
-    told = _told(one, style)
-    width = max((columns(_value(line, style)) for line in told), default=0)
-    by_reader = groupby(told, key=lambda line: line.program)
-    for reader, some in by_reader:
-        if {line.program for line in one.candidates} != {answer.program}:
-            lines += _flow(f"{READERS.get(reader, reader)}:", style, indent="  ")
-        for line in some:
-            lines += _candidate(line, width, style)
-    if left := len(one.candidates) - len(told):
-        lines += _flow(f"and {plural(left, 'line')} more: -o wide tells all.", style, indent="  ")
-    if one.programs_differ:
-        others = "; ".join(_other(name, other) for name, other in one.others.items())
-        lines += _flow(f"Programs differ: {others}.", style, indent="  ", hang="    ")
-    return lines
-
-
-def _title(one: BootKey, style: Style) -> list[str]:
-    """Return the name and the key of a sysctl, once where they are the same."""
-    name = printable(one.name)
-    key = "" if one.name == one.key else f" ({printable(one.key)})"
-    first, *others = _flow(name + key, style, hang="  ")
-    shown = name if first.startswith(name) else first
-    return [paint(shown, "bold", style) + first[len(shown) :], *others]
-
-
-def _told(one: BootKey, style: Style) -> Sequence[BootCandidate]:
-    """Return the lines that are told: all, or the one that decides and those before it."""
-    if style.wide or len(one.candidates) <= MOST_CANDIDATES:
-        return one.candidates
-    decides = [place for place, line in enumerate(one.candidates) if line.outcome == APPLIED]
-    last = max(decides, default=MOST_CANDIDATES - 1) + 1
-    return one.candidates[max(0, last - MOST_CANDIDATES) : max(last, MOST_CANDIDATES)]
-
-
-def _candidate(line: BootCandidate, width: int, style: Style) -> list[str]:
-    """Return the lines of text that tell of one line: outcome, value, place and why."""
-    value = _value(line, style)
-    after = f"{' ' * (10 - len(line.outcome))}  {value}{' ' * (width - columns(value))}"
-    head = f"  {paint(line.outcome, LOOKS.get(line.outcome, ''), style)}{after}"
-    taken = 2 + len(line.outcome) + columns(after) + 2
-    is_narrow = bool(style.width) and not style.wide and taken * 2 > style.width
-    hang = INDENT if is_narrow else " " * taken
-    text = f"{printable(line.file)}:{line.line}"
-    if line.by is not None:
-        text += f", by {printable(line.by.file)}"
-        text += f":{line.by.line}" if line.by.line else ""
-    if line.reason:
-        text += f": {printable(line.reason)}"
-    told = _flow(text, style, indent=hang, hang=hang)
-    if is_narrow:
-        return [head.rstrip(), *told]
-    return [f"{head}  {told[0][taken:]}", *told[1:]]
-
-
-def _value(line: BootCandidate, style: Style) -> str:
-    """Return the value of a line, cut unless wide; a dash for one that only excludes."""
-    if line.value is None:
-        return "-"
-    text = printable(line.value) or '""'
-    return text if style.wide else cut(text, LONGEST_VALUE, style)
-
-
-def _other(name: str, other: BootOther) -> str:
-    """Return what another program would leave, and which line decides there."""
-    who = PROGRAM_NAMES.get(name, name)
-    if other.winner is None:
-        return f"{who} leaves the {BRIEF}"
-    return f"{who} leaves {_brief(other.value)}, by {_place(other.winner)}"
-
-
 def _others(answer: Boot, style: Style) -> list[str]:
     """Return what else sets the sysctls, each in a sentence of its own."""
     told = [w for w in answer.writers if w.kind in {PROCESS, TRACE}]
     if not told:
         return [""] if answer.notes else []
     whose = "them" if len(answer.keys) > 1 else "it"
-    lines = ["", *_flow(f"Beside the boot program, these may set {whose}:", style)]
+    lines = ["", *flow(f"Beside the boot program, these may set {whose}:", style)]
     for writer in told:
-        value = f" The value there is {_brief(writer.value)}." if writer.value else ""
+        value = f" The value there is {brief(writer.value)}." if writer.value else ""
         sentence = printable(writer.sentence.rstrip(".")) + "."
         when = "" if writer.key == EVERY_KEY else value
-        lines += _flow(sentence + when, style, indent="  ", hang="    ")
+        lines += flow(sentence + when, style, indent="  ", hang="    ")
     return lines
 
 

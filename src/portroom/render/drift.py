@@ -35,7 +35,7 @@ def conflict_sentences(conflicts: Sequence[BootConflict]) -> list[str]:
     """Return one sentence, or none, about all settings on which boot programs differ."""
     if not conflicts:
         return []
-    from portroom.model.laws.boot_decisions import PROGRAM_NAMES
+    from portroom.model.laws.boot_notes import PROGRAM_NAMES
 
     first, *others = conflicts
     names = joined([PROGRAM_NAMES.get(name, printable(name)) for name in first.values])

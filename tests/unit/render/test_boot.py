@@ -17,6 +17,7 @@ from portroom.model.facts.settings import RANGE_KEY, SETTINGS
 from portroom.model.facts.snapshot import Snapshot
 from portroom.model.facts.sysctl_files import FIFO, SysctlFile
 from portroom.model.laws.boot_decisions import boot_answer
+from portroom.model.laws.boot_doubts import Asked
 from portroom.model.laws.next_boot import KEYS, next_boot
 from portroom.render import schema
 from portroom.render.boot import CSV_COLUMNS, as_csv_text, as_json, as_jsonl, as_text
@@ -46,9 +47,7 @@ def answer(facts, *keys, program=None, **current):
     by_machine = {row.key: "4096" for row in SETTINGS if row.default is None}
     held = STATE | by_machine | current
     wanted = keys or KEYS
-    return boot_answer(
-        SNAPSHOT, facts, wanted, current=held, existing={*KEYS, *keys}, program=program
-    )
+    return boot_answer(SNAPSHOT, facts, Asked(wanted, held, {*KEYS, *keys}), program)
 
 
 def told(facts, *keys, width=80, **asked):
@@ -145,13 +144,8 @@ def test_an_absent_sysctl_is_no_default():
     """
     It holds nothing, now or later.
     """
-    lacking = boot_answer(
-        SNAPSHOT,
-        ARTICLE,
-        KEYS,
-        current={key: STATE[key] for key in KEYS if key != RANGE_KEY},
-        existing=set(KEYS) - {RANGE_KEY},
-    )
+    here = {key: STATE[key] for key in KEYS if key != RANGE_KEY}
+    lacking = boot_answer(SNAPSHOT, ARTICLE, Asked(KEYS, here, here))
     row = as_text(lacking, Style(120)).splitlines()[4]
 
     assert re.match(r"range +- +- +- +absent", row)
@@ -287,7 +281,7 @@ def test_a_snapshot_without_the_part_says_so():
     """
     One sentence and the Gap, no table of guesses.
     """
-    text = as_text(boot_answer(SNAPSHOT, Gap("boot", "not in the file"), KEYS), Style(80))
+    text = as_text(boot_answer(SNAPSHOT, Gap("boot", "not in the file"), Asked(KEYS)), Style(80))
 
     assert text.startswith("What decides at the next boot is not known.\n\nNot seen: boot:")
     assert "kernel default" not in text

@@ -14,6 +14,7 @@ from portroom.model.facts.settings import RANGE_KEY, SETTINGS
 from portroom.model.facts.snapshot import NetnsId, Settings, Snapshot
 from portroom.model.facts.sysctl_files import FIFO, LARGE, SysctlFile, Unseen
 from portroom.model.laws.boot_decisions import boot_answer, held_texts, key_named
+from portroom.model.laws.boot_doubts import Asked
 from portroom.model.laws.next_boot import KEYS
 from tests.unit.made_boot import ADVICE, boot, program
 
@@ -30,10 +31,11 @@ SNAPSHOT = Snapshot(
 )
 
 
-def answer(facts, wanted=KEYS, **asked):
+def answer(facts, wanted=KEYS, program=None, **known):
     """Return the answer of a host that has every sysctl, unless said otherwise."""
-    here = {"current": dict.fromkeys((*KEYS, *wanted), "7"), "existing": {*KEYS, *wanted}}
-    return boot_answer(SNAPSHOT, facts, wanted, **(here | asked))
+    every = {*KEYS, *wanted}
+    here = {"current": dict.fromkeys(every, "7"), "existing": every}
+    return boot_answer(SNAPSHOT, facts, Asked(wanted, **(here | known)), program)
 
 
 def test_each_wanted_sysctl_is_told_in_its_order():

@@ -1,0 +1,110 @@
+"""What is uncertain of the next boot: what could not be read or judged, and which fields that is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from portroom.model.facts.boot import BootFacts
+from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
+from portroom.model.facts.settings import SETTINGS
+from portroom.model.facts.sysctl_files import shown
+from portroom.model.laws.acceptance import KNOWN
+from portroom.model.laws.boot import UNCHECKED
+from portroom.model.laws.next_boot import NextBoot
+
+NAMES = {setting.key: setting.name for setting in SETTINGS}
+
+NOT_JUDGED = (
+    "portroom does not know what the kernel makes of a text written to it: "
+    "the value is the text as it would be written"
+)
+
+
+class Asked(NamedTuple):
+    """
+    The sysctls that were asked for, and what is known of them now.
+
+    Args:
+        wanted: Keys, dotted, told in this order.
+        current: What they hold now; None where that is not the system that boots.
+        existing: Those that the kernel has; None where nobody looked.
+        unasked: Those of which a saved Snapshot does not tell what they hold.
+    """
+
+    wanted: Sequence[str]
+    current: Mapping[str, str] | None = None
+    existing: Collection[str] | None = None
+    unasked: Collection[str] = ()
+
+    def exists(self, key: str) -> bool | None:
+        """Say whether the kernel has a sysctl, None where nobody looked."""
+        if self.existing is None or key in self.unasked:
+            return None
+        return key in self.existing
+
+    def held(self, key: str) -> str | None:
+        """Return what a sysctl holds now, None where that is not known."""
+        return (self.current or {}).get(key)
+
+
+def doubts(facts: BootFacts, found: NextBoot, asked: Asked) -> Iterator[Gap]:
+    """Yield what could not be read or judged, and which fields that makes uncertain."""
+    wanted = asked.wanted
+    for gap in facts.gaps:
+        fields = (field for name in gap.affects for field in _fields(name, wanted))
+        yield Gap(gap.source, gap.reason, tuple(dict.fromkeys(fields)))
+    yield from _unseen(found, wanted)
+    for key in wanted:
+        if doubt := found.course.holdings[key].doubt:
+            yield Gap(key, doubt, _of_key(key, wanted, "value"))
+        fates = [one.fate.outcome for one in found.course.holdings[key].proposals]
+        if UNCHECKED in fates and key not in KNOWN:
+            yield Gap(key, NOT_JUDGED, _of_key(key, wanted, "value"))
+    if asked.current is None:
+        reason = f"{NOT_LOOKED_AT}: {facts.root} is not the system that runs here"
+        yield Gap("current", reason, of_keys(wanted, "current"))
+    else:
+        yield from _absent(asked, asked.current)
+
+
+def _fields(name: str, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Return the fields of the answer that a reader's word stands for."""
+    if name == "others":
+        return ("writers",)
+    if name == "keys":
+        return of_keys(wanted, "value", "winner", "others")
+    return (name,)
+
+
+def _unseen(found: NextBoot, wanted: Sequence[str]) -> Iterator[Gap]:
+    """Yield one Gap for each file that programs read and portroom could not."""
+    here = {one.path: one for one in reversed(found.course.unseen)}
+    elsewhere = {one.path: one for other in found.others for one in reversed(other.unseen)}
+    for path, one in reversed((elsewhere | here).items()):
+        fields = ["value", "winner"] if path in here else []
+        fields += ["others", "programs_differ"] if path in elsewhere else []
+        yield Gap(shown(path), one.reason, of_keys(wanted, *fields))
+
+
+def _absent(asked: Asked, current: Mapping[str, str]) -> Iterator[Gap]:
+    """Yield why keys have no value now."""
+    reasons = {setting.key: setting.absent for setting in SETTINGS}
+    for key in asked.wanted:
+        affects = _of_key(key, asked.wanted, "current")
+        if key in asked.unasked:
+            reason = f"{NOT_LOOKED_AT}: not in the Snapshot"
+            yield Gap(key, reason, (*affects, "writers"))
+        elif key not in current:
+            why = "may not be read" if asked.exists(key) else "this kernel does not have it"
+            yield Gap(key, reasons.get(key, why), affects)
+
+
+def of_keys(wanted: Sequence[str], *fields: str) -> tuple[str, ...]:
+    """Return the names of fields of all keys, as they stand in the answer."""
+    return fields if len(wanted) == 1 else tuple(f"keys.{field}" for field in fields)
+
+
+def _of_key(key: str, wanted: Sequence[str], field: str) -> tuple[str, ...]:
+    """Return the name of a field of one key, as it stands in the answer."""
+    return (field if len(wanted) == 1 else f"{NAMES.get(key, key)}.{field}",)
