@@ -56,7 +56,7 @@ TYPOS = [
     (["sessions", "--limit", "٣x"], "'٣x'"),
     (["settings", "rang"], "Did you mean 'range'?"),
     (["settings", "net.ipv4.\x1b"], "\\x1b"),
-    (["boot", "--program", "sytemd"], "'sytemd'"),
+    (["boot", "--program", "sysd"], "'sysd'"),
     (["boot", "--root", "/no\x1bwhere"], "'/no\\x1bwhere' is no folder"),
     (["boot", "--root", ""], "'' is no folder"),
     (["boot", "--root", "/", "--snapshot", "x"], "exclude each other"),
