@@ -17,7 +17,7 @@ from portroom.model.facts.snapshot import NOT_LOOKED_AT
 from portroom.model.facts.sockets import Owner
 from portroom.render import gaps, long_table
 from portroom.render import summary as in_numbers
-from portroom.render.document import as_json_line, as_json_lines
+from portroom.render.document import as_json, as_json_line, as_json_lines
 from portroom.render.flow import wrap
 from portroom.render.table import Column, as_csv
 from portroom.render.units import (
@@ -93,6 +93,10 @@ class Screen:
     def as_csv_text(self, answers: Sequence[Sessions], /) -> str:
         """Return a line a session; of summaries a line a figure."""
         return as_csv_text(answers)
+
+    def as_json(self, answer: Sessions, /) -> str:
+        """Return one answer as an indented JSON object."""
+        return as_json(answer)
 
     def as_jsonl(self, answer: Sessions, /) -> str:
         """Return a JSON object a session; of a summary one object."""
