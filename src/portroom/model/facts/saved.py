@@ -104,12 +104,9 @@ def from_document(document: Document) -> Snapshot:
 
 def _save_settings(settings: Settings) -> list[SavedSetting]:
     """Return settings as text; a range as ``first last``."""
-    return [
-        SavedSetting(key, f"{value.first} {value.last}")
-        if isinstance(value, PortRange)
-        else SavedSetting(key, str(value))
-        for key, value in settings.values.items()
-    ]
+    from portroom.model.facts.settings import kernel_text
+
+    return [SavedSetting(key, kernel_text(value)) for key, value in settings.values.items()]
 
 
 def _load_settings(saved: list[SavedSetting]) -> Settings:

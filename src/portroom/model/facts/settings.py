@@ -326,6 +326,16 @@ def parse_value(value_type: ValueType, text: str) -> SettingValue:
         raise ValueError(f"expected a number, got {text!r}") from None
 
 
+def kernel_text(value: SettingValue) -> str:
+    """
+    Return a value as the kernel takes it, in canonical form: what ``parse_value`` reads again.
+
+    >>> kernel_text(PortRange(15000, 64000)), kernel_text(PortSet.parse("1,2"))
+    ('15000 64000', '1-2')
+    """
+    return f"{value.first} {value.last}" if isinstance(value, PortRange) else str(value)
+
+
 def setting_named(word: str) -> Setting:
     """
     Return the setting that a person means.

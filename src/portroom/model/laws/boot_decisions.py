@@ -10,8 +10,7 @@ from portroom.model.facts.boot import EVERY_KEY, BootFacts, BootWriter
 from portroom.model.facts.boot_answer import Boot, BootKey, BootOther
 from portroom.model.facts.boot_lines import BootCandidate, FilePlace
 from portroom.model.facts.gaps import Gap
-from portroom.model.facts.ports import PortRange
-from portroom.model.facts.settings import setting_named
+from portroom.model.facts.settings import kernel_text, setting_named
 from portroom.model.facts.snapshot import Settings, Snapshot
 from portroom.model.facts.sysctl_files import shown
 from portroom.model.laws.acceptance import KNOWN
@@ -48,10 +47,7 @@ def key_named(word: str) -> str:
 
 def held_texts(settings: Settings) -> dict[str, str]:
     """Return what settings hold as the kernel writes it, by sysctl key."""
-    return {
-        key: f"{value.first} {value.last}" if isinstance(value, PortRange) else str(value)
-        for key, value in settings.values.items()
-    }
+    return {key: kernel_text(value) for key, value in settings.values.items()}
 
 
 def boot_answer(

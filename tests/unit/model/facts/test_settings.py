@@ -12,6 +12,7 @@ from portroom.model.facts.settings import (
     SETTINGS,
     Scope,
     ValueType,
+    kernel_text,
     parse_value,
     setting_named,
 )
@@ -126,6 +127,15 @@ def test_a_set_of_ports_survives_its_kernel_form(ports):
     reserved = PortSet.of(ports)
 
     assert reserved == parse_value(ValueType.PORTS, f"{reserved}\n")
+
+
+@ROWS
+def test_a_value_survives_its_canonical_text(row):
+    """
+    What is saved or compared as text is the same value again.
+    """
+    if row.default is not None:
+        assert row.default == parse_value(row.type, kernel_text(row.default))
 
 
 @given(some.integers(-(2**31), 2**63 - 1))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from portroom.model.facts.boot import AFTER, TRACE, TUNED, BootFacts, BootWriter, Tuned
+from portroom.model.facts.boot import AFTER, REAPPLY, TRACE, TUNED, BootFacts, BootWriter, Tuned
 from portroom.model.facts.codec import decode, encode, encode_json
 from portroom.model.facts.settings import SETTINGS
 from portroom.model.facts.snapshot import Gap
@@ -201,6 +201,14 @@ def test_names_keep_their_order_and_their_kind(names):
 def test_content_keeps_its_lines(content):
     """Whatever the bytes, there are as many lines."""
     assert content.count(b"\n") == _content(content).count(b"\n")
+
+
+def test_tuned_at_the_sysctl_files_stays_what_it_is():
+    """Else its lines would count as those of a profile."""
+    again = msgspec.structs.replace(TOLD.writers[0], name=REAPPLY, file="/etc/sysctl.conf")
+    (writer,) = redact_boot(boot(writers=(again,))).writers
+
+    assert (REAPPLY, "/etc/sysctl.conf", 3) == (writer.name, writer.file, writer.line)
 
 
 def test_values_of_writers_stay_as_far_as_they_count():
