@@ -6,32 +6,38 @@ from collections.abc import Sequence
 
 from portroom.model.facts.answers import BootConflict, Drift
 from portroom.render.flow import TIED, joined
-from portroom.render.units import plural, printable
+from portroom.render.units import Style, cut, plural, printable
+
+LONGEST_VALUE = 48
+"""Columns of a value in a sentence: a list of reserved ports may have thousands."""
 
 
-def drift_sentences(drift: Sequence[Drift], where: str = "") -> list[str]:
+def drift_sentences(drift: Sequence[Drift], style: Style, where: str = "") -> list[str]:
     """
     Return one sentence, or none, about all settings that drift, the first by name.
 
     Args:
         drift: In the order in which a person asks: the range first.
+        style: Tells which ellipsis.
         where: A place to be named, as `` in namespace web``.
     """
     if not drift:
         return []
     first, *others = drift
-    text = f"Drift{where}: {first.name} is {_value(first.current)}, the next boot gives "
+    text = (
+        f"Drift{where}: {first.name} is {in_sentence(first.current, style)}, the next boot gives "
+    )
     if first.file is None:
-        text += f"the kernel's default {_value(first.persisted)}: no line sets it."
+        text += f"the kernel's default {in_sentence(first.persisted, style)}: no line sets it."
     else:
-        text += f"{_value(first.persisted)} ({printable(first.file)}:{first.line})."
+        text += f"{in_sentence(first.persisted, style)} ({printable(first.file)}:{first.line})."
     if others:
         verb = "drifts" if len(others) == 1 else "drift"
         text += f" {plural(len(others), 'other setting')} {verb}: portroom{TIED}settings."
     return [text]
 
 
-def conflict_sentences(conflicts: Sequence[BootConflict]) -> list[str]:
+def conflict_sentences(conflicts: Sequence[BootConflict], style: Style) -> list[str]:
     """Return one sentence, or none, about all settings on which boot programs differ."""
     if not conflicts:
         return []
@@ -39,7 +45,7 @@ def conflict_sentences(conflicts: Sequence[BootConflict]) -> list[str]:
 
     first, *others = conflicts
     names = joined([PROGRAM_NAMES.get(name, printable(name)) for name in first.values])
-    values = " / ".join(map(_value, first.values.values()))
+    values = " / ".join(in_sentence(value, style) for value in first.values.values())
     command = f"portroom boot --key {first.name}.".replace(" ", TIED)
     text = f"Boot: {names} differ on {first.name}: {values} - {command}"
     if others:
@@ -47,8 +53,13 @@ def conflict_sentences(conflicts: Sequence[BootConflict]) -> list[str]:
     return [text]
 
 
-def _value(text: str | None) -> str:
-    """Return a value in a sentence."""
+def in_sentence(text: str | None, style: Style) -> str:
+    """
+    Return a value in a sentence, cut in its middle if it is long.
+
+    >>> in_sentence("", Style()), in_sentence(None, Style()), in_sentence("8080", Style())
+    ('none', 'by machine', '8080')
+    """
     if text is None:
         return "by machine"
-    return printable(text) or "none"
+    return cut(printable(text), LONGEST_VALUE, style, middle=True) or "none"

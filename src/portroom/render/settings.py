@@ -13,7 +13,7 @@ from portroom.model.facts.answers import Drift, RangeEnds, SettingsAnswer, Setti
 from portroom.model.facts.boot_lines import BootCandidate
 from portroom.render import gaps
 from portroom.render.document import as_json, as_json_lines
-from portroom.render.drift import drift_sentences
+from portroom.render.drift import drift_sentences, in_sentence
 from portroom.render.flow import wrap
 from portroom.render.table import Cell, Column, Row, as_csv, as_table
 from portroom.render.units import Style, instant, paint, printable
@@ -101,7 +101,7 @@ def _drifts(answers: Sequence[SettingsAnswer], style: Style) -> list[str]:
             for state in answer.settings
             if state.drift
         ]
-        for text in drift_sentences(drift, f" in {printable(answer.netns.name)}"):
+        for text in drift_sentences(drift, style, f" in {printable(answer.netns.name)}"):
             lines += wrap(text, style, hang="  ")
     return [paint(line, "yellow", style) for line in lines]
 
@@ -131,9 +131,11 @@ def _next_boot(state: SettingState, style: Style) -> list[str]:
     """Return what the next boot gives a setting, where that is more than the default."""
     at, look = state.persisted_at, "yellow" if state.drift else ""
     if at is not None:
-        text = f"Next boot: {value_text(state.persisted)}, by {printable(at.file)}:{at.line}."
+        value = in_sentence(value_text(state.persisted), style)
+        text = f"Next boot: {value}, by {printable(at.file)}:{at.line}."
     elif state.drift:
-        text = f"Next boot: {value_text(state.default)}, the kernel's default: no line sets it."
+        value = in_sentence(value_text(state.default), style)
+        text = f"Next boot: {value}, the kernel's default: no line sets it."
     else:
         return []
     return [paint(line, look, style) for line in wrap(text, style, indent="  ", hang="  ")]

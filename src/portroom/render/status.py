@@ -104,7 +104,8 @@ def _below(answer: Status, style: Style, *, short: bool = False) -> list[str]:
 
 def _findings(answer: Status, style: Style) -> list[str]:
     """Return findings, drift and boot conflicts, a sentence each."""
-    texts = [*drift_sentences(answer.drift), *conflict_sentences(answer.boot_conflicts)]
+    texts = drift_sentences(answer.drift, style)
+    texts += conflict_sentences(answer.boot_conflicts, style)
     for finding in answer.findings:
         text = f"{finding.severity.capitalize()}: {finding.name}: "
         texts.append(text + printable(f"{finding.evidence} {finding.remedy}"))

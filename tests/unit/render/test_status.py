@@ -181,6 +181,19 @@ def test_boot_conflicts_are_one_sentence():
     ) in other
 
 
+def test_a_long_list_is_cut_in_its_sentence():
+    """Ten thousand reserved ports are still one line or two."""
+    many = ",".join(map(str, range(1, 20_000, 2)))
+    drift = Drift("reserved", many, "", None, None)
+
+    actual = status.as_text(examples.status(drift=[drift]), Style(width=0, ascii=True))
+    (line,) = [line for line in actual.splitlines() if line.startswith("Drift")]
+
+    assert "reserved is 1,3,5,7,9,11,13,15,17,19~" in line
+    assert ",19999, the next boot gives the kernel's default none" in line
+    assert len(line) < 160
+
+
 def test_hostile_files_do_not_act():
     """Names of files and values of lines are other people's text."""
     drift = Drift("range", "\x1b[2J", "\n", "/etc/\x1b[31m\u202e", 1)
