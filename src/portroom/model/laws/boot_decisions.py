@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from portroom.errors import InvalidRequestError
-from portroom.model.facts.answers import FileLine
 from portroom.model.facts.boot import EVERY_KEY, BootFacts, BootWriter
 from portroom.model.facts.boot_answer import Boot, BootKey, BootOther
-from portroom.model.facts.boot_lines import BootCandidate, FilePlace
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.settings import kernel_text, setting_named
 from portroom.model.facts.snapshot import Settings, Snapshot
-from portroom.model.facts.sysctl_files import shown
 from portroom.model.laws.acceptance import KNOWN
-from portroom.model.laws.boot import Place
+from portroom.model.laws.boot_candidates import as_candidate, as_file_line
 from portroom.model.laws.boot_doubts import NAMES, Asked, doubts, of_keys
 from portroom.model.laws.boot_notes import evidence, notes
-from portroom.model.laws.next_boot import NextBoot, Proposal, is_applied_again, next_boot
+from portroom.model.laws.next_boot import NextBoot, is_applied_again, next_boot
 from portroom.model.laws.patterns import is_pattern
 from portroom.model.laws.sysctl_lines import with_dots, with_slashes
 
@@ -135,25 +132,6 @@ def _key(key: str, found: NextBoot, asked: Asked) -> BootKey:
         default=None if exists is False else _default(key),
         exists=exists,
     )
-
-
-def as_candidate(proposal: Proposal) -> BootCandidate:
-    """Return a line with what becomes of it."""
-    by = proposal.fate.by
-    return BootCandidate(
-        file=shown(proposal.place.path),
-        line=proposal.place.line,
-        value=None if proposal.value is None else shown(proposal.value),
-        outcome=proposal.fate.outcome,
-        by=None if by is None else FilePlace(shown(by.path), by.line or None),
-        reason=proposal.fate.reason,
-        program=proposal.program,
-    )
-
-
-def as_file_line(place: Place | None) -> FileLine | None:
-    """Return a place as answers have it."""
-    return None if place is None else FileLine(shown(place.path), place.line)
 
 
 def _default(key: str) -> str | None:

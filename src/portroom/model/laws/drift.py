@@ -24,7 +24,7 @@ from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
 from portroom.model.facts.settings import SETTINGS, Scope, Setting, parse_value
 from portroom.model.facts.snapshot import NetnsId, Settings, SettingValue, Snapshot
 from portroom.model.facts.sysctl_files import shown
-from portroom.model.laws.boot_decisions import as_candidate, as_file_line
+from portroom.model.laws.boot_candidates import as_candidate, as_file_line
 from portroom.model.laws.next_boot import Course, NextBoot, next_boot
 
 FIELDS = ("persisted", "persisted_at", "drift")
