@@ -67,7 +67,7 @@ By the rules of systemd 252: process 1 is systemd.
 
 range (net.ipv4.ip_local_port_range)
   applied     15000 65000  /etc/sysctl.d/net.ipv4.ip_local_port_range.conf:1
-  unread      15000 64000  /etc/sysctl.conf:1: systemd 252 does not read
+  unread      15000 64000  /etc/sysctl.conf:1: systemd does not read
                            /etc/sysctl.conf
   Programs differ: sysctl --system leaves 15000 64000, by /etc/sysctl.conf:1.
 
