@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from portroom.model.facts.answers import Status
 from portroom.render import gaps, headroom
+from portroom.render.drift import conflict_sentences, drift_sentences
 from portroom.render.flow import wrap
 from portroom.render.table import Cell, Column, as_table
 from portroom.render.units import (
@@ -37,7 +38,17 @@ def all_as_text(answers: Sequence[Status], style: Style) -> str:
     lines = _all_headline(ranked, style)
     lines += _ranges(answers, style)
     lines += ["", *as_table(COLUMNS, [_row(one, style) for one in ranked], style)]
-    return "\n".join([*lines, "", *gaps.footer(answers, style)]) + "\n"
+    return "\n".join([*lines, "", *_drifts(answers, style), *gaps.footer(answers, style)]) + "\n"
+
+
+def _drifts(answers: Sequence[Status], style: Style) -> list[str]:
+    """Return drift and boot conflicts of each namespace that has any, a sentence each."""
+    lines = []
+    for answer in answers:
+        texts = drift_sentences(answer.drift, style, f" in {printable(answer.netns.name)}")
+        texts += conflict_sentences(answer.boot_conflicts, style)
+        lines += [line for text in texts for line in wrap(text, style, hang="  ")]
+    return [paint(line, "yellow", style) for line in lines]
 
 
 def _rank(answer: Status) -> float:

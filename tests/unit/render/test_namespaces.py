@@ -1,6 +1,6 @@
 """Many namespaces: the tightest of all first, and which were never tuned."""
 
-from portroom.model.facts.answers import RangeUse
+from portroom.model.facts.answers import BootConflict, Drift, RangeUse
 from portroom.render.namespaces import all_as_text
 from portroom.render.units import Style, columns
 from tests.unit.render import examples
@@ -48,3 +48,18 @@ def test_every_line_fits_the_terminal():
 
     for line in all_as_text(answers, Style(width=80)).splitlines():
         assert columns(line) <= 80
+
+
+def test_drift_of_the_host_stands_below():
+    """Once, with the programs that differ; the other namespaces have none."""
+    drift = [Drift("range", "15000-64000", "15000-65000", "/etc/sysctl.conf", 3)]
+    conflict = [BootConflict("range", {"systemd": "15000-65000", "procps": "15000-64000"})]
+    host = examples.status(use=TUNED, drift=drift, boot_conflicts=conflict)
+
+    actual = all_as_text([host, *containers(3)], Style(width=0))
+
+    assert (
+        "\nDrift in host: range is 15000-64000, the next boot gives 15000-65000 "
+        "(/etc/sysctl.conf:3).\nBoot: systemd-sysctl and sysctl --system differ on range: "
+    ) in actual
+    assert actual.count("Drift") == actual.count("Boot:") == 1
