@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import stat
 from typing import NamedTuple
 
 from hypothesis import strategies
@@ -23,8 +24,11 @@ REUSE = "net.ipv4.tcp_tw_reuse"
 TIMEOUT = "net.ipv4.tcp_fin_timeout"
 
 
+SPECIAL = {"FIFO": stat.S_IFIFO, "socket": stat.S_IFSOCK, "device": stat.S_IFCHR}
+
+
 class File(NamedTuple):
-    """Something to put into the tree: a file, a link or a folder."""
+    """Something to put into the tree: a file, a link, a folder or one of SPECIAL."""
 
     path: bytes
     kind: str
@@ -47,6 +51,8 @@ class Tree(NamedTuple):
                 host.link(file.path, file.content)
             elif file.kind == "folder":
                 host.folder(file.path)
+            elif file.kind in SPECIAL:
+                host.special(file.path, SPECIAL[file.kind])
             else:
                 host.write(file.path, file.content)
         if self.credential is not None:

@@ -51,8 +51,12 @@ def readings(tree: SysctlTree, rules: Dialect) -> Iterator[Reading]:
     read = [one for name in sorted(chosen) for one in _expanded(chosen[name], tree, rules)]
     read += (file for file in tree.files if _is_read_last(file, rules))
     yield from _until_it_fails(read) if rules.is_text else map(Reading, read)
-    # A name that is a pattern may lead to a file that is hidden under its own name.
-    yield from (one for one in unread if one.file not in read)
+    # A name that is a pattern may lead to a file that is hidden under its own name, and
+    # from its own file to others.
+    paths = {file.path for file in read}
+    elsewhere = Fate(UNREAD, None, "its name is a pattern, which finds other files")
+    unread += (Reading(file, elsewhere) for file in chosen.values())
+    yield from (one for one in unread if one.file.path not in paths)
 
 
 def why_unseen(file: SysctlFile, rules: Dialect) -> str:
