@@ -29,7 +29,7 @@ MOST_FILES = 10_000
 
 LARGEST_FILE_BYTES = 4 << 20
 
-LARGEST_TREE_BYTES = 32 << 20
+LARGEST_TREE_BYTES = 4 << 20
 """What is read of all files together; beyond it files count as too large."""
 
 CREDENTIAL_STORES = (

@@ -13,6 +13,7 @@ Part of the portable core: standard library and Python 3.9 syntax only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from portroom.model.facts.sysctl_files import UNSEEN, SysctlTree, Unseen
@@ -35,7 +36,13 @@ from portroom.model.laws.outcomes import (
     Place,
     Verdict,
 )
-from portroom.model.laws.patterns import expand_braces, is_pattern, matches
+from portroom.model.laws.patterns import (
+    PATTERN_MARKS,
+    expand_braces,
+    is_pattern,
+    matches,
+    stands_for_many,
+)
 from portroom.model.laws.sysctl_lines import (
     Assignment,
     found_by,
@@ -63,6 +70,9 @@ __all__ = [
     "Verdict",
     "boot",
 ]
+
+MOST_LINES = 10_000
+"""Lines that name one of the sysctls; more are not followed, to answer within a second."""
 
 NOTHING = Assignment(b"", None, "it is empty, or a comment")
 
@@ -101,13 +111,32 @@ def boot(tree: SysctlTree, rules: Dialect, keys: Sequence[str], state: Mapping[s
     paths = {with_slashes(key.encode("utf-8", "surrogateescape")): key for key in keys}
     read = list(readings(tree, rules))
     found = (line for reading in read for line in _lines(reading, rules, paths))
-    lines = [line._replace(order=order) for order, line in enumerate(found)]
+    first = list(islice(found, MOST_LINES + 1))
+    lines = [line._replace(order=order) for order, line in enumerate(first[:MOST_LINES])]
     writer = _Writer(rules, paths, state)
     writer.write([line for line in lines if line.fate is None])
     verdicts = tuple(_verdict(path, lines, writer) for path in paths)
-    hidden = [one.file for one in read if one.fate is None and one.file.kind in UNSEEN]
-    unseen = (*tree.unseen, *(Unseen(file.path, why_unseen(file, rules)) for file in hidden))
-    return Booted(verdicts, writer.held, unseen)
+    unseen = [*tree.unseen, *_unseen(read, rules), *_unfollowed(lines, rules)]
+    if len(first) > MOST_LINES:
+        unseen.append(Unseen(first[-1].place.path, f"has lines behind the first {MOST_LINES}"))
+    return Booted(verdicts, writer.held, tuple(unseen))
+
+
+def _unseen(read: Sequence[Reading], rules: Dialect) -> Iterator[Unseen]:
+    """Yield each file that the program reads, of which not all is known here."""
+    for file, fate in read:
+        if fate is None and file.kind in UNSEEN:
+            yield Unseen(file.path, why_unseen(file, rules))
+        elif fate is None and rules.expands_file_names and stands_for_many(file.name):
+            yield Unseen(file.path, "has a name that stands for too many names")
+
+
+def _unfollowed(lines: Sequence[_Line], rules: Dialect) -> Iterator[Unseen]:
+    """Yield each line that the program takes for more sysctls than are tried here."""
+    for line in lines:
+        if rules.expands_braces and line.fate is None and stands_for_many(line.taken.key):
+            reason = f"has braces in line {line.place.line} that stand for too many keys"
+            yield Unseen(line.place.path, reason)
 
 
 def _verdict(path: bytes, lines: Sequence[_Line], writer: _Writer) -> Verdict:
@@ -139,20 +168,18 @@ def _lines(reading: Reading, rules: Dialect, paths: Mapping[bytes, str]) -> Iter
     """Yield the lines of a file that name one of the sysctls."""
     content = reading.file.content
     tails = {path.rpartition(b"/")[2] for path in paths}
-    if not any(tail in content for tail in tails) and not is_pattern(content):
+    if not any(word in content for word in (*tails, *PATTERN_MARKS)):
         return
     fate = reading.fate
     for number, line in split_lines(content, rules.line_ends):
         place = Place(reading.file.path, number)
         if rules.longest_line_bytes and len(line) >= rules.longest_line_bytes and fate is None:
             fate = Fate(UNREAD, place, f"a line of {len(line)} bytes ends the file")
-        one = _line(place, line, fate, rules)
-        if (
-            one.goal in paths
-            or is_pattern(one.goal)
-            or led_to(one.taken.key, rules, paths) in paths
-        ):
-            yield one
+        if any(tail in line for tail in tails) or any(mark in line for mark in PATTERN_MARKS):
+            one = _line(place, line, fate, rules)
+            known = led_to(one.taken.key, rules, paths) in paths
+            if known or one.goal in paths or is_pattern(one.goal):
+                yield one
 
 
 def _line(place: Place, line: bytes, fate: Fate | None, rules: Dialect) -> _Line:
@@ -228,7 +255,7 @@ class _Writer:
             self.settled[line] = Fate(BROKEN, None, reason)
             return
         key = line.taken.key
-        for pattern in expand_braces(key) if self.rules.expands_braces else [key]:
+        for pattern in expand_braces(key) if self.rules.expands_braces else (key,):
             for path in self.existing:
                 spelling = found_by(pattern, path, self.rules, self.existing)
                 if spelling is None:

@@ -7,10 +7,24 @@ Source: glob(7), glob(3) with GLOB_BRACE.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
+
+ANY = frozenset(range(256))
+
+PATTERN_MARKS = (b"*", b"?", b"[")
+
+LONGEST_PATH_BYTES = 4096
+"""Linux include/uapi/linux/limits.h, PATH_MAX: no pattern that is longer finds a path."""
+
+MOST_BRACES, MOST_PATTERNS = 6, 256
+"""What braces are followed to; a program may need years for more."""
+
 
 def is_pattern(key: bytes) -> bool:
     """Say whether programs that know patterns take a key for one."""
-    return any(character in key for character in (b"*", b"?", b"["))
+    special = any(mark in key for mark in PATTERN_MARKS)
+    return special and len(key) < LONGEST_PATH_BYTES
 
 
 def matches(pattern: bytes, path: bytes) -> bool:
@@ -24,38 +38,54 @@ def matches(pattern: bytes, path: bytes) -> bool:
     >>> matches(b"net/*", b"net/ipv4/tcp_tw_reuse"), matches(rb"a\*", b"a*")
     (False, True)
     """
-    # Only a pattern pays for the import.
-    import re
-
     patterns, names = pattern.split(b"/"), path.split(b"/")
-    if len(patterns) != len(names):
+    return len(patterns) == len(names) and all(map(_fits, patterns, names))
+
+
+def _fits(pattern: bytes, name: bytes) -> bool:
+    """
+    Say whether a name without slashes fits a pattern.
+
+    Only the last star is ever tried again, so that no pattern takes long.
+    """
+    if name.startswith(b".") and not pattern.startswith((b".", b"\\.")):
         return False
-    pairs = zip(patterns, names)
-    return all(re.fullmatch(_expression(one), name, re.DOTALL) for one, name in pairs)
-
-
-def _expression(pattern: bytes) -> bytes:
-    """Return the regular expression of one part of a glob."""
-    import re
-
-    parts, at = [], 0
-    while at < len(pattern):
-        character = pattern[at : at + 1]
-        at += 1
-        if character == b"*":
-            parts.append(b".*")
-        elif character == b"?":
-            parts.append(b".")
-        elif character == b"[" and (end := _end_of_set(pattern, at)):
-            parts.append(_set(pattern[at:end]))
-            at = end + 1
+    wanted = list(_tokens(pattern))
+    at = token = 0
+    star, retry = -1, 0
+    while at < len(name):
+        here = wanted[token] if token < len(wanted) else frozenset[int]()
+        if here is None:
+            star, retry = token, at
+            token += 1
+        elif name[at] in here:
+            at, token = at + 1, token + 1
+        elif star >= 0:
+            retry += 1
+            at, token = retry, star + 1
         else:
-            if character == b"\\" and at < len(pattern):
-                character = pattern[at : at + 1]
-                at += 1
-            parts.append(re.escape(character))
-    hidden = b"" if pattern.startswith((b".", b"\\.")) else rb"(?!\.)"
-    return hidden + b"".join(parts)
+            return False
+    return all(one is None for one in wanted[token:])
+
+
+def _tokens(pattern: bytes) -> Iterator[frozenset[int] | None]:
+    """Yield for each place of a name the bytes that may stand there, None for a star."""
+    at = 0
+    while at < len(pattern):
+        byte = pattern[at]
+        at += 1
+        if byte == ord("*"):
+            yield None
+        elif byte == ord("?"):
+            yield ANY
+        elif byte == ord("[") and (end := _end_of_set(pattern, at)):
+            yield _members(pattern[at:end])
+            at = end + 1
+        elif byte == ord("\\") and at < len(pattern):
+            yield frozenset({pattern[at]})
+            at += 1
+        else:
+            yield frozenset({byte})
 
 
 def _end_of_set(pattern: bytes, at: int) -> int:
@@ -64,43 +94,72 @@ def _end_of_set(pattern: bytes, at: int) -> int:
     return max(0, pattern.find(b"]", first + 1))
 
 
-def _set(inside: bytes) -> bytes:
-    """Return the regular expression of a set of characters."""
-    import re
-
+def _members(inside: bytes) -> frozenset[int]:
+    """Return the bytes of a set; a range that runs backwards has none."""
     negated = inside[:1] in {b"!", b"^"}
-    members = re.escape(inside[1:] if negated else inside).replace(rb"\-", b"-")
-    return b"[" + (b"^" if negated else b"") + members + b"]"
+    rest = list(inside[1:] if negated else inside)
+    found: set[int] = set()
+    while rest:
+        first = rest.pop(0)
+        if len(rest) > 1 and rest[0] == ord("-"):
+            found.update(range(first, rest[1] + 1))
+            del rest[:2]
+        else:
+            found.add(first)
+    return ANY - found if negated else frozenset(found)
 
 
-def expand_braces(pattern: bytes) -> list[bytes]:
+def stands_for_many(pattern: bytes) -> bool:
+    """
+    Say whether braces stand for so many patterns that they are not followed here.
+
+    >>> stands_for_many(b"{a,b}" * 6), stands_for_many(b"{a,b}" * 40)
+    (False, True)
+    """
+    return pattern.count(b"{") > MOST_BRACES or len(expand_braces(pattern)) >= MOST_PATTERNS
+
+
+@lru_cache(maxsize=256)
+def expand_braces(pattern: bytes) -> tuple[bytes, ...]:
     """
     Return the patterns that ``{a,b}`` stands for, one where there is none.
 
+    At most MOST_PATTERNS of them; with more than MOST_BRACES, the pattern itself.
+
     >>> expand_braces(b"90-{a,b{1,2}}.conf")
-    [b'90-a.conf', b'90-b1.conf', b'90-b2.conf']
+    (b'90-a.conf', b'90-b1.conf', b'90-b2.conf')
     """
-    found = _braces(pattern)
-    if found is None:
-        return [pattern]
-    begin, commas, end = found
-    cuts = [begin, *commas, end]
-    inner = [pattern[first + 1 : last] for first, last in zip(cuts, cuts[1:])]
-    whole = [pattern[:begin] + one + pattern[end + 1 :] for one in inner]
-    return [one for each in whole for one in expand_braces(each)]
+    if pattern.count(b"{") > MOST_BRACES:
+        return (pattern,)
+    waiting, expanded = [pattern], list[bytes]()
+    while waiting and len(expanded) < MOST_PATTERNS:
+        one = waiting.pop()
+        found = _braces(one)
+        if found is None:
+            expanded.append(one)
+            continue
+        begin, commas, end = found
+        cuts = [begin, *commas, end]
+        inner = [one[first + 1 : last] for first, last in zip(cuts, cuts[1:])]
+        waiting += [one[:begin] + part + one[end + 1 :] for part in reversed(inner)]
+    return tuple(expanded)
 
 
 def _braces(pattern: bytes) -> tuple[int, list[int], int] | None:
     """Return where the first closed braces begin, are divided, and end."""
-    for begin in range(len(pattern)):
-        if pattern[begin : begin + 1] != b"{":
-            continue
-        depth, commas = 0, []
-        for at in range(begin, len(pattern)):
-            character = pattern[at : at + 1]
-            depth += (character == b"{") - (character == b"}")
-            if character == b"," and depth == 1:
-                commas.append(at)
-            if depth == 0:
-                return begin, commas, at
-    return None
+    opened: list[int] = []
+    closed: dict[int, int] = {}
+    for at, byte in enumerate(pattern):
+        if byte == ord("{"):
+            opened.append(at)
+        elif byte == ord("}") and opened:
+            closed[opened.pop()] = at
+    if not closed:
+        return None
+    begin = min(closed)
+    depth, commas = 0, []
+    for at in range(begin, closed[begin]):
+        depth += (pattern[at] == ord("{")) - (pattern[at] == ord("}"))
+        if pattern[at] == ord(",") and depth == 1:
+            commas.append(at)
+    return begin, commas, closed[begin]
