@@ -9,8 +9,9 @@ import pytest
 
 from portroom.model.facts.sysctl_files import DIRECTORIES, FILE, SysctlFile, SysctlTree
 from portroom.model.laws.acceptance import KNOWN, write_once
-from portroom.model.laws.boot import OUTCOMES, boot
+from portroom.model.laws.boot import boot
 from portroom.model.laws.dialects import DIALECTS, PROCPS, SYSTEMD, TUNED, Dialect
+from portroom.model.laws.outcomes import OUTCOMES
 from tests.docs import blocks, examples
 from tests.docs.pages import ROOT
 

@@ -6,8 +6,9 @@ import pytest
 
 from portroom.kernel.sysctl_d import read_tree
 from portroom.model.facts.sysctl_files import shown
-from portroom.model.laws.boot import Booted, boot
+from portroom.model.laws.boot import boot
 from portroom.model.laws.dialects import dialect
+from portroom.model.laws.outcomes import Booted
 from tests.kernel.boot_differences import DIFFERENCES
 from tests.kernel.boot_host import DEFAULTS, Host, Programs, found_programs
 from tests.kernel.boot_row import Rule, Says

@@ -13,7 +13,7 @@ from portroom.model.facts.boot import BEFORE, EVERY_KEY, PROCESS, TRACE
 from portroom.model.facts.boot_answer import Boot, BootKey, of_each_key
 from portroom.model.facts.boot_lines import BootCandidate
 from portroom.model.facts.settings import SETTINGS
-from portroom.model.laws.boot import BROKEN, EXCLUDED, REFUSED, UNREAD
+from portroom.model.laws.outcomes import BROKEN, EXCLUDED, REFUSED, UNREAD
 from portroom.render import document, gaps
 from portroom.render.boot_lines import BY_KERNEL, brief, details, flow, place_of, text_of
 from portroom.render.document import as_json_line

@@ -8,9 +8,9 @@ from itertools import groupby
 from portroom.model.facts.answers import FileLine
 from portroom.model.facts.boot_answer import Boot, BootKey, BootOther
 from portroom.model.facts.boot_lines import BootCandidate
-from portroom.model.laws.boot import APPLIED, BROKEN, REFUSED, UNCHECKED
 from portroom.model.laws.boot_notes import PROGRAM_NAMES
 from portroom.model.laws.next_boot import KERNEL
+from portroom.model.laws.outcomes import APPLIED, BROKEN, REFUSED, UNCHECKED
 from portroom.render.flow import wrap
 from portroom.render.units import Style, columns, cut, paint, plural, printable
 

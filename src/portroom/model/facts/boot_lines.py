@@ -17,7 +17,7 @@ class BootCandidate(msgspec.Struct, frozen=True):
     A line that names a sysctl, and what becomes of it.
 
     ``value`` is null for a line that only keeps the key from being set.
-    ``outcome`` is one of ``laws.boot.OUTCOMES``, ``by`` what it comes from,
+    ``outcome`` is one of ``laws.outcomes.OUTCOMES``, ``by`` what it comes from,
     ``reason`` a clause; ``program`` is who reads the line, ``kernel`` for the
     kernel's command line.
     """

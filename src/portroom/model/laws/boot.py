@@ -24,8 +24,6 @@ from portroom.model.laws.outcomes import (
     APPLIED,
     BROKEN,
     EXCLUDED,
-    MASKED,
-    OUTCOMES,
     OVERRIDDEN,
     REFUSED,
     UNCHECKED,
@@ -52,24 +50,6 @@ from portroom.model.laws.sysctl_lines import (
     split_lines,
     with_slashes,
 )
-
-__all__ = [
-    "APPLIED",
-    "BROKEN",
-    "EXCLUDED",
-    "MASKED",
-    "OUTCOMES",
-    "OVERRIDDEN",
-    "REFUSED",
-    "UNCHECKED",
-    "UNREAD",
-    "Booted",
-    "Candidate",
-    "Fate",
-    "Place",
-    "Verdict",
-    "boot",
-]
 
 MOST_LINES = 10_000
 """Lines that name one of the sysctls; more are not followed, to answer within a second."""

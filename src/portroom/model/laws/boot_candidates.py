@@ -5,8 +5,8 @@ from __future__ import annotations
 from portroom.model.facts.answers import FileLine
 from portroom.model.facts.boot_lines import BootCandidate, FilePlace
 from portroom.model.facts.sysctl_files import shown
-from portroom.model.laws.boot import Place
 from portroom.model.laws.next_boot import Proposal
+from portroom.model.laws.outcomes import Place
 
 
 def as_candidate(proposal: Proposal) -> BootCandidate:

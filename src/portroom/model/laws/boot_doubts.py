@@ -10,8 +10,8 @@ from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
 from portroom.model.facts.settings import SETTINGS
 from portroom.model.facts.sysctl_files import shown
 from portroom.model.laws.acceptance import KNOWN
-from portroom.model.laws.boot import UNCHECKED
 from portroom.model.laws.next_boot import NextBoot
+from portroom.model.laws.outcomes import UNCHECKED
 
 NAMES = {setting.key: setting.name for setting in SETTINGS}
 

@@ -28,7 +28,9 @@ from portroom.model.facts.boot import TUNED as SET_BY_TUNED
 from portroom.model.facts.settings import SETTINGS
 from portroom.model.facts.sysctl_files import Unseen, shown
 from portroom.model.laws.acceptance import KNOWN, write_once
-from portroom.model.laws.boot import (
+from portroom.model.laws.boot import boot
+from portroom.model.laws.dialects import PROCPS, SYSTEMD, TUNED, dialect
+from portroom.model.laws.outcomes import (
     APPLIED,
     OVERRIDDEN,
     REFUSED,
@@ -37,9 +39,7 @@ from portroom.model.laws.boot import (
     Fate,
     Place,
     Verdict,
-    boot,
 )
-from portroom.model.laws.dialects import PROCPS, SYSTEMD, TUNED, dialect
 
 KERNEL = "kernel"
 """Who applies what stands on the kernel's command line."""

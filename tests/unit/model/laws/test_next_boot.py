@@ -18,9 +18,9 @@ from portroom.model.facts.boot import (
     Tuned,
 )
 from portroom.model.facts.settings import RANGE_KEY, SETTINGS
-from portroom.model.laws import boot as law
-from portroom.model.laws.boot import Place
+from portroom.model.laws import outcomes as law
 from portroom.model.laws.next_boot import KERNEL, KEYS, Holding, boot_program, next_boot
+from portroom.model.laws.outcomes import Place
 from tests.unit.made_boot import ADVICE, FULL_WITH_TUNED, any_boot, boot, program
 
 REUSE = "net.ipv4.tcp_tw_reuse"
