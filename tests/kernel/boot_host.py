@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import os
 import shutil
 import signal
@@ -60,6 +61,7 @@ class Programs(NamedTuple):
         return "this machine" if self.root == Path("/") else self.root.parent.name
 
 
+@functools.cache
 def found_programs() -> list[Programs]:
     """Return this machine's programs and those that were unpacked."""
     roots = [Path("/"), *sorted(UNPACKED.glob("*/root"))]

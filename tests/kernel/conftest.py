@@ -1,4 +1,4 @@
-"""Fixtures of the kernel tests."""
+"""Fixtures of the kernel tests, and which of them run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import functools
 import pytest
 
 from tests.kernel import harness
+from tests.kernel.boot_host import found_programs
+from tests.kernel.boot_tuned import found_tuned
 from tests.kernel.sockets import listener
 
 refusal = functools.cache(harness.refusal)
@@ -42,3 +44,27 @@ def ten_ports(netns):
         return netns(with_servers, **settings)
 
     return run
+
+
+def pytest_collection_modifyitems(config, items):
+    """
+    Leave out what needs a tuned where there is none: it is there for who fetched one.
+    """
+    absent = (
+        [] if found_tuned() else [one for one in items if one.path.name == "test_boot_tuned.py"]
+    )
+    if absent:
+        config.hook.pytest_deselected(items=absent)
+        items[:] = [one for one in items if one not in absent]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """
+    Say what the laws of the boot were not compared with, if tests of them ran.
+    """
+    missing = [] if len(found_programs()) > 1 else ["boot programs of other releases"]
+    missing += [] if found_tuned() else ["tuned"]
+    passed = terminalreporter.stats.get("passed", [])
+    if missing and any("test_boot_trees.py" in report.nodeid for report in passed):
+        what = " and ".join(missing)
+        terminalreporter.write_line(f"Not compared with {what}: ./run boot-programs fetches them.")

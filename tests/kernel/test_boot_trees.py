@@ -12,12 +12,9 @@ from portroom.model.laws.boot import boot
 from portroom.model.laws.dialects import dialect
 from portroom.model.laws.outcomes import APPLIED
 from tests.kernel.boot_host import DEFAULTS, Host, Programs, found_programs, reset_settings
-from tests.kernel.boot_trees import KEYS, Tree, trees
+from tests.kernel.boot_trees import KEYS, PHASES, Tree, trees
 
-TREES = 3_200 if os.environ.get("PORTROOM_TESTS") == "full" else 800
-
-# Not hypothesis's explanation of a failure: it would boot some hundred times more.
-PHASES = [hypothesis.Phase.generate, hypothesis.Phase.shrink]
+TREES = 3_200 if os.environ.get("PORTROOM_TESTS") == "full" else 600
 
 ROOTS = found_programs()
 
@@ -35,9 +32,10 @@ def test_the_law_says_what_the_programs_do(netns, programs, split_usr):
     """
     After each tree every sysctl holds what the law says, and the line that is named holds it.
     """
-    compared = netns(compare_trees, programs, split_usr, TREES // 2, deadline_s=1_800)
+    count = TREES // 2 if programs == ROOTS[0] else TREES // 16
+    compared = netns(compare_trees, programs, split_usr, count, deadline_s=1_800)
 
-    assert compared >= TREES // 2
+    assert compared >= count
 
 
 def compare_trees(programs: Programs, split_usr: bool, count: int) -> int:
