@@ -12,6 +12,25 @@ from functools import lru_cache
 
 ANY = frozenset(range(256))
 
+DIGITS, SMALL, CAPITALS = range(48, 58), range(97, 123), range(65, 91)
+ALNUM = frozenset({*DIGITS, *SMALL, *CAPITALS})
+
+CLASSES = {
+    b"alnum": ALNUM,
+    b"alpha": ALNUM - {*DIGITS},
+    b"blank": frozenset(b"\t "),
+    b"cntrl": frozenset({*range(32), 127}),
+    b"digit": frozenset(DIGITS),
+    b"graph": frozenset(range(33, 127)),
+    b"lower": frozenset(SMALL),
+    b"print": frozenset(range(32, 127)),
+    b"punct": frozenset(range(33, 127)) - ALNUM,
+    b"space": frozenset(b"\t\n\v\f\r "),
+    b"upper": frozenset(CAPITALS),
+    b"xdigit": frozenset({*DIGITS, *b"abcdefABCDEF"}),
+}
+"""What stands in a set as ``[:name:]``, in the locale of a boot."""
+
 PATTERN_MARKS = (b"*", b"?", b"[")
 
 LONGEST_PATH_BYTES = 4096
@@ -70,43 +89,67 @@ def _fits(pattern: bytes, name: bytes) -> bool:
 
 def _tokens(pattern: bytes) -> Iterator[frozenset[int] | None]:
     """Yield for each place of a name the bytes that may stand there, None for a star."""
-    at = 0
+    at, endless = 0, set[int]()
     while at < len(pattern):
         byte = pattern[at]
-        at += 1
-        if byte == ord("*"):
+        members, end = _set(pattern, at, endless) if byte == ord("[") else (None, 0)
+        if end:
+            yield members
+            at = end
+        elif byte == ord("*"):
             yield None
+            at += 1
         elif byte == ord("?"):
             yield ANY
-        elif byte == ord("[") and (end := _end_of_set(pattern, at)):
-            yield _members(pattern[at:end])
-            at = end + 1
-        elif byte == ord("\\") and at < len(pattern):
-            yield frozenset({pattern[at]})
             at += 1
         else:
-            yield frozenset({byte})
+            members, at = _quoted(pattern, at)
+            yield members
 
 
-def _end_of_set(pattern: bytes, at: int) -> int:
-    """Return where the ``]`` of a set stands that begins at *at*; 0 for nowhere."""
-    first = at + 1 if pattern[at : at + 1] in {b"!", b"^"} else at
-    return max(0, pattern.find(b"]", first + 1))
+def _quoted(pattern: bytes, at: int) -> tuple[frozenset[int], int]:
+    """Return the byte at a place, or the one that a backslash there quotes, and the next place."""
+    if pattern[at] != ord("\\"):
+        return frozenset({pattern[at]}), at + 1
+    # A backslash that quotes nothing fits nothing.
+    return frozenset(pattern[at + 1 : at + 2]), at + 2
 
 
-def _members(inside: bytes) -> frozenset[int]:
-    """Return the bytes of a set; a range that runs backwards has none."""
-    negated = inside[:1] in {b"!", b"^"}
-    rest = list(inside[1:] if negated else inside)
-    found: set[int] = set()
-    while rest:
-        first = rest.pop(0)
-        if len(rest) > 1 and rest[0] == ord("-"):
-            found.update(range(first, rest[1] + 1))
-            del rest[:2]
-        else:
-            found.add(first)
-    return ANY - found if negated else frozenset(found)
+def _set(pattern: bytes, at: int, endless: set[int]) -> tuple[frozenset[int], int]:
+    """
+    Return the bytes of the set that begins at a place, and its end; 0 if it has none.
+
+    Args:
+        pattern: The whole.
+        at: Where the ``[`` stands.
+        endless: Places from which no end was found. It learns more of them, so
+            that many a ``[`` takes no longer than one.
+    """
+    negated = pattern[at + 1 : at + 2] in {b"!", b"^"}
+    at = first = at + 2 if negated else at + 1
+    found, passed = frozenset[int](), set[int]()
+    while at < len(pattern) and at not in endless:
+        if pattern[at] == ord("]") and at > first:
+            return (ANY - found if negated else found), at + 1
+        members, at = _range(pattern, at)
+        found |= members
+        passed.add(at)
+    endless |= passed
+    return frozenset(), 0
+
+
+def _range(pattern: bytes, at: int) -> tuple[frozenset[int], int]:
+    """Return the bytes of a class, a range or a single byte inside a set, and the next place."""
+    if pattern.startswith(b"[:", at):
+        name, end, _ = pattern[at + 2 :].partition(b":]")
+        if end and name.isalpha():
+            return CLASSES.get(name, frozenset()), at + len(name) + 4
+    low, at = _quoted(pattern, at)
+    if pattern[at : at + 1] != b"-" or pattern[at + 1 : at + 2] in {b"", b"]"}:
+        return low, at
+    high, at = _quoted(pattern, at + 1)
+    # One that runs backwards has no bytes.
+    return frozenset(range(min(low), max(high, default=0) + 1) if low else ()), at
 
 
 def stands_for_many(pattern: bytes) -> bool:
