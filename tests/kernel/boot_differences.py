@@ -255,6 +255,14 @@ LINES = (
         {"systemd": says("15000 64000", f"{A}:1", "applied"), "procps": stays("broken")},
     ),
     Rule(
+        "6: a blank behind the dash of a line without a value",
+        (file(A, LINE, f"- {RANGE}"),),
+        {
+            "systemd": stays("excluded", "applied"),
+            "procps": says("15000 64000", f"{A}:1", "applied", "broken"),
+        },
+    ),
+    Rule(
         "9: a lone carriage return between two lines",
         (file(A, raw=f"{LINE}\r{OTHER}\n".encode()),),
         {

@@ -218,6 +218,21 @@ LINES = (
         both(says("15000 64000", f"{A}:1", "applied")),
     ),
     Rule(
+        "a colon is no equals sign",
+        (file(A, f"{RANGE}: 15000 64000"),),
+        both(stays("broken")),
+    ),
+    Rule(
+        "nor is a blank",
+        (file(A, f"{RANGE} 15000 64000"),),
+        both(stays("broken")),
+    ),
+    Rule(
+        "a word behind -KEY makes it another key",
+        (file(A, LINE, f"-{RANGE} off"),),
+        both(says("15000 64000", f"{A}:1", "applied", "broken")),
+    ),
+    Rule(
         "a missing key does not end the file",
         (file(A, "net.ipv4.no_such_key = 1", "no setting", "= 5", LINE),),
         both(says("15000 64000", f"{A}:4", "applied")),

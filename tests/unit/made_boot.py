@@ -134,6 +134,8 @@ LINES = some.one_of(
             b"-net.ipv4.tcp_fin_timeout = 30",
             b"net.ipv4.* = 1",
             b"-net.ipv4.tcp_tw_reuse",
+            b"-net.ipv4.tcp_tw_reuse off",
+            b"net.ipv4.tcp_tw_reuse: 1 # why",
             b"net.ipv4.tcp_tw_reuse = secret",
             b"\r",
             b"",

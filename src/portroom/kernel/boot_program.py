@@ -22,7 +22,14 @@ from portroom.kernel.files import PROC, link_below, read_below
 from portroom.kernel.processes import INITIAL_PID_NAMESPACE, read_command
 from portroom.model.facts.boot import BootProgram, Version
 from portroom.model.facts.gaps import Gap
-from portroom.model.facts.sysctl_files import DIRECTORY, FILE, NULL, UNSEEN, shown
+from portroom.model.facts.sysctl_files import (
+    DIRECTORY,
+    FILE,
+    NULL,
+    NULL_DEVICE,
+    UNSEEN,
+    shown,
+)
 from portroom.model.laws.dialects import PROCPS, SYSTEMD
 
 INIT = b"/sbin/init"
@@ -186,7 +193,7 @@ def _mask(root: bytes) -> bytes:
         found = read_below(root, path, LARGEST_UNIT_BYTES)
         # An empty unit file masks like a link to /dev/null, which a tree elsewhere need not have.
         # Source: systemd.unit(5).
-        links_to_null = link_below(root, path) == b"/dev/null"
+        links_to_null = link_below(root, path) == NULL_DEVICE
         if links_to_null or found.kind == NULL or (found.kind == FILE and not found.content):
             return path
         if found.kind == FILE:

@@ -30,6 +30,9 @@ CREDENTIAL = b"sysctl.extra"
 
 SUFFIX = b".conf"
 
+NULL_DEVICE = b"/dev/null"
+"""Where a link leads that switches a file of that name off."""
+
 # What a path leads to. Only FILE has a content.
 FILE = "file"
 NULL = "null device"

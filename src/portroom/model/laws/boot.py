@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from portroom.model.facts.sysctl_files import UNSEEN, SysctlTree, Unseen
 from portroom.model.laws.acceptance import KNOWN, Written, write_in_pieces, write_once, write_whole
-from portroom.model.laws.dialects import GOES_ON, SPLITS, Dialect
+from portroom.model.laws.dialects import EXCLUDES, GOES_ON, REMOVES, SPLITS, Dialect
 from portroom.model.laws.file_order import Reading, readings, why_unseen
 from portroom.model.laws.outcomes import (
     APPLIED,
@@ -55,6 +55,9 @@ MOST_LINES = 10_000
 """Lines that name one of the sysctls; more are not followed, to answer within a second."""
 
 NOTHING = Assignment(b"", None, "it is empty, or a comment")
+
+KEEPS = {REMOVES: "keeps the key from being set", EXCLUDES: "keeps patterns away from the key"}
+"""What a line "-KEY" does in the end."""
 
 WRITERS = {GOES_ON: write_whole, SPLITS: write_in_pieces}
 """How programs write that do not stop after one write."""
@@ -201,13 +204,19 @@ class _Writer:
         explicit = {line.taken.key: line for line in lines}
         for line in lines:
             if line.taken.value is None:
-                self.settled[line] = Fate(APPLIED, None, "keeps the key from being set")
+                self._keep_out(line)
             elif is_pattern(line.taken.key):
                 self._write_pattern(line, explicit)
             else:
                 path = led_to(line.taken.key, self.rules, self.existing)
                 if path is not None and path in self.paths:
                     self._write_one(line, path)
+
+    def _keep_out(self, line: _Line) -> None:
+        """Note a line that only keeps a key from being set, if it is one of the sysctls."""
+        key = line.taken.key
+        if is_pattern(key) or led_to(key, self.rules, self.existing) in self.paths:
+            self.settled[line] = Fate(APPLIED, None, KEEPS[self.rules.bare_minus])
 
     def _last_of_each_key(self, lines: Sequence[_Line]) -> list[_Line]:
         """

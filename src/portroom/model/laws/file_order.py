@@ -13,6 +13,8 @@ from portroom.model.facts.sysctl_files import (
     ENDLESS,
     FILE,
     LARGE,
+    NULL,
+    NULL_DEVICE,
     SUFFIX,
     SYSCTL_CONF,
     UNREADABLE,
@@ -99,8 +101,19 @@ def _fate_of_file(
     if file.name not in chosen:
         return None
     other = chosen[file.name]
-    how = f", a {other.kind}" if other.kind != FILE else "" if other.content else ", an empty file"
-    return Fate(MASKED, Place(other.path, 0), f"the same name in an earlier directory{how}")
+    how = _what_it_is(other)
+    reason = "the same name in an earlier directory"
+    return Fate(MASKED, Place(other.path, 0), f"{reason}, {how}" if how else reason)
+
+
+def _what_it_is(file: SysctlFile) -> str:
+    """Return in words what hides other files without a line of its own; "" for a usual file."""
+    # A tree elsewhere need not have the device, and the link means the same.
+    if file.link == NULL_DEVICE or file.kind == NULL:
+        return "a link to /dev/null"
+    if file.kind != FILE:
+        return f"a {file.kind}"
+    return "" if file.content else "an empty file"
 
 
 def _why_unread(file: SysctlFile, rules: Dialect) -> str:

@@ -32,9 +32,11 @@ from portroom.model.laws.boot import boot
 from portroom.model.laws.dialects import PROCPS, SYSTEMD, TUNED, dialect
 from portroom.model.laws.outcomes import (
     APPLIED,
+    MASKED,
     OVERRIDDEN,
     REFUSED,
     UNCHECKED,
+    UNREAD,
     Candidate,
     Fate,
     Place,
@@ -238,7 +240,7 @@ class _Run:
 Take = Callable[[BootWriter, Mapping[str, str]], "tuple[bytes | None, Fate]"]
 """Say what a writer writes, from the state before; None with the reason for nothing."""
 
-NEVER_READ = frozenset({"unread", "masked"})
+NEVER_READ = frozenset({UNREAD, MASKED})
 
 
 def _replaced(proposal: Proposal, by: Place, program: str) -> Proposal:

@@ -23,6 +23,7 @@ from portroom.model.facts.settings import SETTINGS
 from portroom.model.facts.sysctl_files import (
     CREDENTIAL,
     DIRECTORIES,
+    NULL_DEVICE,
     SUFFIX,
     SYSCTL_CONF,
     SysctlFile,
@@ -37,7 +38,7 @@ REDACTED = "redacted"
 PATTERN_CHARACTERS = frozenset(b"*?[{\\")
 """A program that takes a name with one of these for a pattern reads other files instead."""
 
-KNOWN_LINKS = frozenset({b"../sysctl.conf", b"/etc/sysctl.conf", b"/dev/null"})
+KNOWN_LINKS = frozenset({b"../sysctl.conf", b"/etc/sysctl.conf", NULL_DEVICE})
 
 KNOWN_EVIDENCE = frozenset({"process 1 is systemd"})
 
@@ -53,6 +54,9 @@ TELLING = re.compile(rb"[^\s0-9,\-=]")
 
 NO_TEXT = b"\xff"
 """A byte that is never part of UTF-8."""
+
+UP_TO_NAME = re.compile(rb"(?:\xef\xbb\xbf)?[\s\"'-]*[^:\s]*:?")
+"""A line without ``=`` as far as it names something."""
 
 NUMBERS = re.compile(rb"(?:0[xX][0-9a-fA-F]+|[0-9]+|[-,\s])*")
 
@@ -218,6 +222,9 @@ def _piece(piece: bytes, *, emptied: bool) -> bytes:
     """Return a line as some program sees it: judged, without a word, masked or empty."""
     if _is_judged(piece):
         key, equals, value = piece.partition(b"=")
+        if not equals:
+            end = UP_TO_NAME.match(piece).end()  # type: ignore[union-attr]  # matches anything
+            key, value = piece[:end], piece[end:]
         return key + equals + _value(value)
     if not TELLING.search(piece):
         return piece

@@ -8,6 +8,7 @@ Part of the portable core: standard library and Python 3.9 syntax only.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
@@ -25,6 +26,9 @@ COMMENTS = (b"#", b";")
 SWAPPED = bytes.maketrans(b"./", b"/.")
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+NAME_ALONE = re.compile(rb"[:\s]")
+"""What ends the name in a line without ``=``."""
 
 FOLDERS = frozenset(
     {b"", b"fs", b"kernel", b"net", b"net/core", b"net/ipv4", b"net/ipv6", b"vm"}
@@ -183,11 +187,16 @@ def meant(line: bytes) -> bytes:
 
     >>> meant(b"\xef\xbb\xbf - net/ipv4/../ipv4/tcp_tw_reuse = 1")
     b'net/ipv4/tcp_tw_reuse'
+    >>> meant(b"net.ipv4.tcp_tw_reuse: 1"), meant(b"net.ipv4.tcp_tw_reuse 1")
+    (b'net/ipv4/tcp_tw_reuse', b'net/ipv4/tcp_tw_reuse')
     """
     text = _visible(line.partition(b"\0")[0].removeprefix(BYTE_ORDER_MARK))
     if text.startswith(COMMENTS):
         return b""
-    name = _visible(text.lstrip(b"=").partition(b"=")[0], b"-\"'")
+    text = text.lstrip(b"=")
+    name = _visible(text.partition(b"=")[0], b"-\"'")
+    if b"=" not in text:  # as in other files: KEY: VALUE, or KEY VALUE
+        name = NAME_ALONE.split(name, maxsplit=1)[0]
     parts: list[bytes] = []
     for part in with_slashes(name).split(b"/"):
         if part == b"..":

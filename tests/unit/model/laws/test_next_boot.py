@@ -18,6 +18,7 @@ from portroom.model.facts.boot import (
     Tuned,
 )
 from portroom.model.facts.settings import RANGE_KEY, SETTINGS
+from portroom.model.facts.sysctl_files import DANGLING, DIRECTORY, FILE, NULL, SysctlFile
 from portroom.model.laws import outcomes as law
 from portroom.model.laws.next_boot import KERNEL, KEYS, Holding, boot_program, next_boot
 from portroom.model.laws.outcomes import Place
@@ -379,3 +380,28 @@ def test_a_boot_with_everything_has_one_answer():
     assert "30" == holdings["net.ipv4.tcp_fin_timeout"].value
     assert ("0", Place(b"/etc/tuned/acme-profile/tuned.conf", 7)) == holdings[REUSE][:2]
     assert "tuned" == next_boot(FULL_WITH_TUNED).course.program
+
+
+@pytest.mark.parametrize(
+    ("kind", "link", "content", "what"),
+    [
+        (NULL, b"/dev/null", b"", ", a link to /dev/null"),
+        (DANGLING, b"/dev/null", b"", ", a link to /dev/null"),
+        (NULL, b"../../dev/null", b"", ", a link to /dev/null"),
+        (DANGLING, b"gone.conf", b"", ", a dangling link"),
+        (DIRECTORY, b"", b"", ", a directory"),
+        (FILE, b"", b"", ", an empty file"),
+        (FILE, b"", b"# mine", ""),
+    ],
+)
+def test_what_hides_a_file_is_said(kind, link, content, what):
+    """
+    A link to /dev/null is called that, also in a tree that does not have the device.
+    """
+    path = b"/etc/sysctl.d/50-a.conf"
+    hidden = {b"/usr/lib/sysctl.d/50-a.conf": ADVICE}
+    found = holding(boot({path: SysctlFile(path, kind, content, link), **hidden}))
+
+    (line,) = found.proposals
+    assert (law.MASKED, Place(path, 0)) == line.fate[:2]
+    assert f"the same name in an earlier directory{what}" == line.fate.reason

@@ -30,6 +30,8 @@ TOLD = boot(
             b"kernel.hostname = vip.acme.example\n"
             b"net.ipv4.ip_local_port_range = 15000 64000 # alice\n"
             b"net.ipv4.tcp_tw_reuse = s3cret\n"
+            b"net.ipv4.tcp_tw_reuse: 1 # alice\n"
+            b"net.ipv4.tcp_tw_reuse acme\n"
             b"kernel.x = alice\rnet.ipv4.tcp_fin_timeout = 30\r# acme\n"
         ),
         b"/etc/sysctl.d/60-link.conf": SysctlFile(
@@ -156,6 +158,8 @@ def test_lines_keep_their_numbers_and_judged_ones_their_values():
         b"",
         b"net.ipv4.ip_local_port_range = 15000 64000 # xxxxx",
         b"net.ipv4.tcp_tw_reuse = xxxxxx",
+        b"net.ipv4.tcp_tw_reuse: 1 # xxxxx",
+        b"net.ipv4.tcp_tw_reuse xxxx",
         b"xxxxxxxx = xxxxx\rnet.ipv4.tcp_fin_timeout = 30\r# xxxx",
         b"",
     ] == file.content.split(b"\n")
