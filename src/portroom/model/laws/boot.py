@@ -107,11 +107,11 @@ def boot(tree: SysctlTree, rules: Dialect, keys: Sequence[str], state: Mapping[s
 
 def _unseen(read: Sequence[Reading], rules: Dialect) -> Iterator[Unseen]:
     """Yield each file that the program reads, of which not all is known here."""
-    for file, fate in read:
+    for file, fate, doubt in read:
         if fate is None and file.kind in UNSEEN:
             yield Unseen(file.path, why_unseen(file, rules))
-        elif fate is None and rules.expands_file_names and stands_for_many(file.name):
-            yield Unseen(file.path, "has a name that stands for too many names")
+        elif doubt:
+            yield Unseen(file.path, doubt)
 
 
 def _unfollowed(lines: Sequence[_Line], rules: Dialect) -> Iterator[Unseen]:

@@ -5,7 +5,7 @@ Part of the portable core: standard library and Python 3.9 syntax only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from portroom.model.facts.sysctl_files import (
@@ -23,7 +23,7 @@ from portroom.model.facts.sysctl_files import (
 )
 from portroom.model.laws.dialects import Dialect
 from portroom.model.laws.outcomes import MASKED, UNREAD, Fate, Place
-from portroom.model.laws.patterns import expand_braces, matches
+from portroom.model.laws.patterns import expand_braces, matches, stands_for_many
 
 CHUNK_BYTES = 8192
 """
@@ -33,29 +33,40 @@ Source: Python io.TextIOWrapper, _CHUNK_SIZE.
 """
 
 
+MOST_COMPARED_BYTES = 1 << 22
+"""Bytes of names times bytes of patterns that are compared; it takes about half a second."""
+
+
 class Reading(NamedTuple):
-    """A file, and the fate of its lines if the program does not read it."""
+    """
+    A file, and the fate of its lines if the program does not read it.
+
+    ``doubt`` says why the program may read others in its place, empty if it may not.
+    """
 
     file: SysctlFile
     fate: Fate | None = None
+    doubt: str = ""
 
 
 def readings(tree: SysctlTree, rules: Dialect) -> Iterator[Reading]:
     """Yield the files as the program reads them, then those that it does not."""
+    tree = tree._replace(files=tuple(sorted(tree.files, key=lambda file: _rank(file, rules))))
     chosen: dict[bytes, SysctlFile] = {}
     unread = []
-    for file in sorted(tree.files, key=lambda file: _rank(file, rules)):
+    for file in tree.files:
         fate = _fate_of_file(file, chosen, rules)
         if fate:
             unread.append(Reading(file, fate))
         elif file.directory in rules.directories:
             chosen[file.name] = file
-    read = [one for name in sorted(chosen) for one in _expanded(chosen[name], tree, rules)]
-    read += (file for file in tree.files if _is_read_last(file, rules))
-    yield from _until_it_fails(read) if rules.is_text else map(Reading, read)
+    names = _Names(tree.files, rules)
+    read = [one for name in sorted(chosen) for one in names.found_by(chosen[name])]
+    read += (Reading(file) for file in tree.files if _is_read_last(file, rules))
+    yield from _until_it_fails(read) if rules.is_text else read
     # A name that is a pattern may lead to a file that is hidden under its own name, and
     # from its own file to others.
-    paths = {file.path for file in read}
+    paths = {one.file.path for one in read}
     elsewhere = Fate(UNREAD, None, "its name is a pattern, which finds other files")
     unread += (Reading(file, elsewhere) for file in chosen.values())
     yield from (one for one in unread if one.file.path not in paths)
@@ -70,10 +81,10 @@ def why_unseen(file: SysctlFile, rules: Dialect) -> str:
     return "may not be read"
 
 
-def _rank(file: SysctlFile, rules: Dialect) -> int:
-    """Return the place of a file's directory in the order of the program."""
+def _rank(file: SysctlFile, rules: Dialect) -> tuple[int, bytes]:
+    """Return what sorts files by their directory, in the order of the program, and by name."""
     known = file.directory in rules.directories
-    return rules.directories.index(file.directory) if known else len(rules.directories)
+    return rules.directories.index(file.directory) if known else len(rules.directories), file.path
 
 
 def _is_read_last(file: SysctlFile, rules: Dialect) -> bool:
@@ -137,25 +148,36 @@ def _what(file: SysctlFile) -> str:
     return "credentials" if _is_credential(file) else file.directory.decode()
 
 
-def _expanded(file: SysctlFile, tree: SysctlTree, rules: Dialect) -> list[SysctlFile]:
-    """Return the files that the name of a file stands for: itself, or as a pattern."""
-    special = any(character in b"*?[{\\" for character in file.name)
-    if not (rules.expands_file_names and special):
-        return [file]
-    beside = [other for other in tree.files if other.directory == file.directory]
-    found = [
-        other
-        for pattern in expand_braces(file.name)
-        for other in beside
-        if matches(pattern, other.name)
-    ]
-    return found or [file]
+class _Names:
+    """The names of all files, in which a program looks for a name that is a pattern."""
+
+    def __init__(self, files: Iterable[SysctlFile], rules: Dialect):
+        self.rules = rules
+        self.beside: dict[bytes, list[SysctlFile]] = {}
+        self.sizes: dict[bytes, int] = {}
+        self.left = MOST_COMPARED_BYTES
+        for file in files:
+            self.beside.setdefault(file.directory, []).append(file)
+            self.sizes[file.directory] = self.sizes.get(file.directory, 0) + len(file.name)
+
+    def found_by(self, file: SysctlFile) -> list[Reading]:
+        """Return the files that the name of a file stands for: itself, or as a pattern."""
+        special = any(character in b"*?[{\\" for character in file.name)
+        if not (self.rules.expands_file_names and special):
+            return [Reading(file)]
+        patterns = expand_braces(file.name)
+        self.left -= len(patterns) * len(file.name) * self.sizes[file.directory]
+        if self.left < 0 or stands_for_many(file.name):
+            return [Reading(file, doubt="has a name that may stand for too many names")]
+        beside = self.beside[file.directory]
+        found = [one for pattern in patterns for one in beside if matches(pattern, one.name)]
+        return list(map(Reading, found or [file]))
 
 
-def _until_it_fails(files: list[SysctlFile]) -> Iterator[Reading]:
+def _until_it_fails(files: list[Reading]) -> Iterator[Reading]:
     """Yield files up to one at which the program fails, and with it all that follows."""
     stop: Fate | None = None
-    for file in files:
+    for file, *_ in files:
         if stop:
             yield Reading(file, stop)
             continue
