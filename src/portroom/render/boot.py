@@ -13,6 +13,9 @@ from portroom.model.facts.boot import BEFORE, EVERY_KEY, PROCESS, TRACE
 from portroom.model.facts.boot_answer import Boot, BootKey, of_each_key
 from portroom.model.facts.boot_lines import BootCandidate
 from portroom.model.facts.settings import SETTINGS
+from portroom.model.laws.boot_doubts import PROGRAM
+from portroom.model.laws.boot_notes import PROGRAM_NAMES
+from portroom.model.laws.dialects import TUNED
 from portroom.model.laws.outcomes import BROKEN, EXCLUDED, REFUSED, UNREAD
 from portroom.render import document, gaps
 from portroom.render.boot_lines import BY_KERNEL, brief, details, flow, place_of, text_of
@@ -64,44 +67,78 @@ def _headline(answer: Boot, style: Style) -> list[str]:
     rules = f"By the rules of {answer.program}{version}: {printable(answer.evidence)}."
     if answer.root != "/":
         rules += f" Told of the files below {printable(answer.root)}."
-    lines = [paint(line, "bold", style) for line in flow(_outcome(answer), style)]
+    lines = [paint(line, "bold", style) for line in flow(_answered(answer, style), style)]
     return [*lines, *flow(rules, style)]
 
 
-def _outcome(answer: Boot) -> str:
+def _answered(answer: Boot, style: Style) -> str:
+    """Return the answer in words, and first under which condition it holds."""
+    text = _outcome(answer, style)
+    conditions = []
+    if _is_partly_seen(answer):
+        conditions.append("as far as was seen")
+    if _is_assumed(answer) and any(one.candidates for one in answer.keys):
+        conditions.append(f"if {PROGRAM_NAMES[str(answer.program)]} applies the files")
+    if not conditions:
+        return text
+    condition = ", and ".join(conditions)
+    return f"{condition[0].upper()}{condition[1:]}, {text[0].lower()}{text[1:]}"
+
+
+def _is_partly_seen(answer: Boot) -> bool:
+    """Say whether something was not seen that may decide whatever was asked."""
+    own = {PROGRAM, *(one.key for one in answer.keys)}
+    seen = {"value", "keys.value"}
+    return any(gap.source not in own and seen.intersection(gap.affects) for gap in answer.gaps)
+
+
+def _is_assumed(answer: Boot) -> bool:
+    """Say whether nothing is known to apply the files, so that the rules are an assumption."""
+    # A tuned that is started decides last, whatever applied the files before.
+    return answer.program != TUNED and any(gap.source == PROGRAM for gap in answer.gaps)
+
+
+def _outcome(answer: Boot, style: Style) -> str:
     """Return in words how many sysctls are decided, and where programs differ."""
     if len(answer.keys) == 1:
-        return _outcome_of(answer.keys[0], answer)
+        return _outcome_of(answer.keys[0], answer, style)
     if not any(one.candidates for one in answer.keys):
         return "No sysctl file names any of these settings: the kernel's defaults stay."
     decided = sum(one.winner is not None for one in answer.keys)
     verb = "is" if decided == 1 else "are"
-    text = f"{decided} of {plural(len(answer.keys), 'setting')} {verb} decided by a file."
+    settings = plural(len(answer.keys), "setting")
+    text = f"{decided} of {settings} {verb} decided by a file."
+    if not decided:
+        text = f"No file decides any of the {settings}."
+    lost = [printable(one.name) for one in answer.keys if _has_bad_lines(one) and not one.winner]
     differing = [printable(one.name) for one in answer.keys if one.programs_differ]
+    if lost:
+        text += f" Lines without effect name {joined(lost)}."
     return f"{text} Programs differ on {joined(differing)}." if differing else text
 
 
-def _outcome_of(one: BootKey, answer: Boot) -> str:
+def _outcome_of(one: BootKey, answer: Boot, style: Style) -> str:
     """Return in words what decides one sysctl."""
     name = printable(one.name)
     if one.exists is False:
         text = f"This kernel does not have {name}: no line sets it."
     elif one.winner is not None:
-        text = f"After the next boot {name} is {brief(one.value)}, by {place_of(one.winner)}."
+        text = f"After the next boot {name} is {brief(one.value, style)}, by "
+        text += f"{place_of(one.winner)}."
     else:
         what = f"No line that names {name} takes effect"
         none = f"No sysctl file names {name}"
-        text = f"{what if one.candidates else none}: {_stays(one, answer)}."
+        text = f"{what if one.candidates else none}: {_stays(one, answer, style)}."
     if _changes(one):
-        text += f" Now it is {brief(one.current)}."
+        text += f" Now it is {brief(one.current, style)}."
     return f"{text} Programs differ." if one.programs_differ else text
 
 
-def _stays(one: BootKey, answer: Boot) -> str:
+def _stays(one: BootKey, answer: Boot, style: Style) -> str:
     """Return in words what a sysctl has that no line decides."""
     if raiser := _raiser(one, answer):
         return f"it is what {raiser} sets"
-    default = "" if one.default is None else f" {brief(one.default)}"
+    default = "" if one.default is None else f" {brief(one.default, style)}"
     return f"the kernel's default{default} stays"
 
 
@@ -149,12 +186,17 @@ def _notes(one: BootKey, answer: Boot) -> Iterator[str]:
         yield "uncertain"
     if one.programs_differ:
         yield "programs differ"
-    if any(line.outcome in BAD for line in one.candidates):
+    if _has_bad_lines(one):
         yield "line without effect"
     if _changes(one):
         yield "not as now"
     if any(w.key == one.key and w.kind in {PROCESS, TRACE} for w in answer.writers):
         yield "others write"
+
+
+def _has_bad_lines(one: BootKey) -> bool:
+    """Say whether a line names a sysctl and does nothing."""
+    return any(line.outcome in BAD for line in one.candidates)
 
 
 def _changes(one: BootKey) -> bool:
@@ -166,7 +208,9 @@ def _changes(one: BootKey) -> bool:
 def _is_uncertain(one: BootKey, answer: Boot) -> bool:
     """Say whether something was not seen that may decide a sysctl."""
     fields = {"value", "keys.value", f"{one.name}.value"}
-    return any(fields.intersection(gap.affects) for gap in answer.gaps)
+    # Of an assumed program the first sentence tells, once for all.
+    gaps_of_it = (gap for gap in answer.gaps if gap.source != PROGRAM)
+    return any(fields.intersection(gap.affects) for gap in gaps_of_it)
 
 
 def _others(answer: Boot, style: Style) -> list[str]:
@@ -177,7 +221,7 @@ def _others(answer: Boot, style: Style) -> list[str]:
     whose = "them" if len(answer.keys) > 1 else "it"
     lines = ["", *flow(f"Beside the boot program, these may set {whose}:", style)]
     for writer in told:
-        value = f" The value there is {brief(writer.value)}." if writer.value else ""
+        value = f" The value there is {brief(writer.value, style)}." if writer.value else ""
         sentence = printable(writer.sentence.rstrip(".")) + "."
         when = "" if writer.key == EVERY_KEY else value
         lines += flow(sentence + when, style, indent="  ", hang="    ")

@@ -45,7 +45,7 @@ def details(one: BootKey, answer: Boot, style: Style) -> list[str]:
     if left := len(one.candidates) - len(told):
         lines += flow(f"and {plural(left, 'line')} more: -o wide tells all.", style, indent="  ")
     if one.programs_differ:
-        others = "; ".join(_other(name, other) for name, other in one.others.items())
+        others = "; ".join(_other(name, other, style) for name, other in one.others.items())
         lines += flow(f"Programs differ: {others}.", style, indent="  ", hang="    ")
     return lines
 
@@ -96,12 +96,12 @@ def _value(line: BootCandidate, style: Style) -> str:
     return text if style.wide else cut(text, LONGEST_VALUE, style)
 
 
-def _other(name: str, other: BootOther) -> str:
+def _other(name: str, other: BootOther, style: Style) -> str:
     """Return what another program would leave, and which line decides there."""
     who = PROGRAM_NAMES.get(name, name)
     if other.winner is None:
         return f"{who} leaves the {BY_KERNEL}"
-    return f"{who} leaves {brief(other.value)}, by {place_of(other.winner)}"
+    return f"{who} leaves {brief(other.value, style)}, by {place_of(other.winner)}"
 
 
 def text_of(value: str | None) -> str:
@@ -109,10 +109,14 @@ def text_of(value: str | None) -> str:
     return "-" if value is None else printable(value) or "none"
 
 
-def brief(value: str | None) -> str:
-    """Return a value in a sentence, cut if it is long."""
+def brief(value: str | None, style: Style) -> str:
+    """Return a value in a sentence, cut if it is long, unless wide."""
     text = text_of(value)
-    return text if len(text) <= LONGEST_IN_SENTENCE else f"{text[: LONGEST_IN_SENTENCE - 3]}..."
+    if style.wide:
+        return text
+    # A word that fills a line is cut once more, by flow().
+    room = max(style.width - 2 * len(INDENT), 8) if style.width else LONGEST_IN_SENTENCE
+    return cut(text, min(room, LONGEST_IN_SENTENCE), style)
 
 
 def place_of(place: FileLine) -> str:

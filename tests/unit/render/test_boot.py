@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from portroom.model.facts.boot import AFTER, BEFORE, PROCESS, TRACE, BootWriter, Tuned
 from portroom.model.facts.boot_answer import Boot
 from portroom.model.facts.gaps import Gap
-from portroom.model.facts.settings import RANGE_KEY, SETTINGS
+from portroom.model.facts.settings import RANGE_KEY, SETTINGS, setting_named
 from portroom.model.facts.snapshot import Snapshot
-from portroom.model.facts.sysctl_files import FIFO, SysctlFile
+from portroom.model.facts.sysctl_files import FIFO, SysctlFile, Unseen
 from portroom.model.laws.boot_decisions import boot_answer
 from portroom.model.laws.boot_doubts import Asked
 from portroom.model.laws.next_boot import KEYS, next_boot
@@ -127,6 +127,45 @@ def test_a_file_that_only_fails_leaves_the_default():
     assert text.startswith("No line that names range takes effect: the kernel's default")
     assert "refused     9 8  /etc/sysctl.d/net" in text
     assert "the last port 8 lies below the first, 9" in " ".join(text.split())
+
+
+def test_lines_without_effect_are_said_first():
+    """
+    So that nobody takes files that only fail for files that are not there.
+    """
+    text = told(boot({DROP_IN: b"net.ipv4.ip_local_port_range = 9 8\n"}))
+
+    assert text.startswith(
+        "No file decides any of the 16 settings. Lines without effect name range.\n"
+    )
+
+
+def test_the_first_sentence_says_what_it_rests_on():
+    """
+    Where a directory was not seen, or nothing is known to apply the files, no value is claimed.
+    """
+    unseen = (Unseen(b"/etc/sysctl.d", "cannot be listed"),)
+    nobody = program(None)
+
+    assert told(boot(unseen=unseen), RANGE_KEY, width=0).startswith(
+        "As far as was seen, no sysctl file names range: the kernel's default"
+    )
+    assert told(replace(ARTICLE, program=nobody), RANGE_KEY, width=0).startswith(
+        "If sysctl --system applies the files, after the next boot range is"
+    )
+    assert told(boot(by=nobody), RANGE_KEY).startswith("No sysctl file names range")
+
+
+def test_wide_cuts_no_value_of_a_sentence():
+    """
+    A long list is cut once in a sentence, by one ellipsis, and not at all if wide.
+    """
+    ports, reserved = ",".join(map(str, range(1, 200, 2))), setting_named("reserved").key
+    facts = boot({DROP_IN: f"net.ipv4.ip_local_reserved_ports = {ports}\n".encode()})
+    narrow = told(facts, reserved, width=40)
+
+    assert 1 == narrow.partition(", by\n")[0].count("…")
+    assert f"reserved is {ports}, by" in as_text(answer(facts, reserved), Style(0, wide=True))
 
 
 def test_a_value_in_doubt_is_marked():

@@ -67,7 +67,7 @@ def boot_answer(
         host=snapshot.host,
         taken_at=snapshot.taken_at,
         netns=snapshot.netns,
-        gaps=tuple(doubts(facts, found, asked)),
+        gaps=tuple(doubts(facts, found, asked, program)),
         program=found.course.program,
         keys=tuple(_key(key, found, asked) for key in asked.wanted),
         program_version=_version(found),

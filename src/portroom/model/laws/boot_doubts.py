@@ -10,6 +10,7 @@ from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
 from portroom.model.facts.settings import SETTINGS
 from portroom.model.facts.sysctl_files import shown
 from portroom.model.laws.acceptance import KNOWN
+from portroom.model.laws.boot_notes import PROGRAM_NAMES
 from portroom.model.laws.next_boot import NextBoot
 from portroom.model.laws.outcomes import UNCHECKED
 
@@ -19,6 +20,12 @@ NOT_JUDGED = (
     "portroom does not know what the kernel makes of a text written to it: "
     "the value is the text as it would be written"
 )
+
+
+PROGRAM = "program"
+"""Source of the Gap that says that the rules told are those of a program nobody starts."""
+
+NOTHING_APPLIES = "nothing is known to apply sysctl files at boot"
 
 
 class Asked(NamedTuple):
@@ -48,9 +55,22 @@ class Asked(NamedTuple):
         return (self.current or {}).get(key)
 
 
-def doubts(facts: BootFacts, found: NextBoot, asked: Asked) -> Iterator[Gap]:
-    """Yield what could not be read or judged, and which fields that makes uncertain."""
+def doubts(
+    facts: BootFacts, found: NextBoot, asked: Asked, program: str | None = None
+) -> Iterator[Gap]:
+    """
+    Yield what could not be read or judged, and which fields that makes uncertain.
+
+    Args:
+        facts: All that was read.
+        found: What the next boot gives.
+        asked: The sysctls.
+        program: The one that was asked for, None for what boots the system.
+    """
     wanted = asked.wanted
+    if facts.program.program is None and program is None:
+        reason = f"{NOTHING_APPLIES}: what is told holds if {PROGRAM_NAMES[found.base]} does"
+        yield Gap(PROGRAM, reason, (PROGRAM, *of_keys(wanted, "value", "winner")))
     for gap in facts.gaps:
         fields = (field for name in gap.affects for field in _fields(name, wanted))
         yield Gap(gap.source, gap.reason, tuple(dict.fromkeys(fields)))

@@ -31,8 +31,6 @@ def notes(
 ) -> Iterator[str]:
     """Yield what a person should know besides, in sentences."""
     yield from facts.program.notes
-    if facts.program.program is None and asked is None:
-        yield f"What is told here holds if {PROGRAM_NAMES[found.base]} applies the files."
     yield from _tuned_notes(facts, asked, found.base)
     for key in wanted:
         if key.startswith(MODULE_KEYS) and found.course.holdings[key].proposals:

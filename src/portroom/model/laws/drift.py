@@ -25,6 +25,7 @@ from portroom.model.facts.settings import SETTINGS, Scope, Setting, parse_value
 from portroom.model.facts.snapshot import NetnsId, Settings, SettingValue, Snapshot
 from portroom.model.facts.sysctl_files import shown
 from portroom.model.laws.boot_candidates import as_candidate, as_file_line
+from portroom.model.laws.boot_doubts import NOTHING_APPLIES
 from portroom.model.laws.next_boot import Course, NextBoot, next_boot
 
 FIELDS = ("persisted", "persisted_at", "drift")
@@ -96,7 +97,7 @@ def prospects(read: Snapshot, wanted: Sequence[Setting]) -> Prospects:
         return Prospects(none, (*gaps, Gap(facts.source, facts.reason, FIELDS)))
     found = next_boot(facts, _existing(read), program=None)
     if facts.program.program is None:
-        reason = f"nothing is known to apply sysctl files at boot: {facts.program.evidence}"
+        reason = f"{NOTHING_APPLIES}: {facts.program.evidence}"
         gaps += (Gap("boot", reason, FIELDS),)
         return Prospects(none | {row.name: _lines(row, found) for row in reached}, gaps)
     doubts = _Doubts(facts, found)

@@ -103,12 +103,19 @@ def test_the_evidence_says_how_the_program_is_known(by, asked, evidence):
 
 def test_a_system_that_nothing_boots_is_told_by_what_is_installed():
     """
-    With a sentence that says under which condition it holds.
+    With a Gap, as nobody knows that it applies the files; none where it was asked for.
     """
     told = answer(boot(by=program(None)))
+    asked = answer(boot(by=program(None)), program="procps")
 
+    reason = (
+        "nothing is known to apply sysctl files at boot: what is told holds if sysctl --system does"
+    )
+    unsure = Gap("program", reason, ("program", "keys.value", "keys.winner"))
     assert ("procps", None) == (told.program, told.program_version)
-    assert ("What is told here holds if sysctl --system applies the files.",) == told.notes
+    assert unsure in told.gaps
+    assert told.keys == asked.keys
+    assert tuple(gap for gap in told.gaps if gap != unsure) == asked.gaps
 
 
 @pytest.mark.parametrize(
