@@ -146,19 +146,22 @@ def _walk(chain: list[int], path: bytes) -> bytes:
     """
     Append a descriptor for each folder on the way, the end last; return its name.
 
-    The name is empty where the path ends at the root or at ``..``.
+    The name is empty where the path ends at the root, at ``.`` or at ``..``.
 
     Raises:
         OSError: A part is missing or may not be passed, or links go in circles.
     """
-    rest = [part for part in reversed(path.split(b"/")) if part not in {b"", b"."}]
+    rest = path.split(b"/")[::-1]
     name, links = b"", 0
     while rest:
         name = rest.pop()
-        if name == b"..":
-            name = b""
-            if len(chain) > 1:
+        if name in {b"", b".", b".."}:
+            # Nothing stands behind a file, not even the folder that it is in.
+            if not stat.S_ISDIR(os.fstat(chain[-1]).st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if name == b".." and len(chain) > 1:
                 os.close(chain.pop())
+            name = b""
             continue
         step = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=chain[-1])
         if not stat.S_ISLNK(os.fstat(step).st_mode):
@@ -175,7 +178,7 @@ def _walk(chain: list[int], path: bytes) -> bytes:
             while len(chain) > 1:
                 os.close(chain.pop())
         name = b""
-        rest += [part for part in reversed(target.split(b"/")) if part not in {b"", b"."}]
+        rest += target.split(b"/")[::-1]
     return name
 
 
