@@ -70,7 +70,7 @@ class _Line(NamedTuple):
     ``order`` tells lines apart that stand at one place, as lone CRs make them, or
     in a file that is read twice. ``goal`` is what a person means by the line,
     ``taken`` what the program takes it for; ``fate`` is set if it is known before
-    anything is written.
+    anything is written. ``is_pattern`` says that the goal is one.
     """
 
     order: int
@@ -78,6 +78,7 @@ class _Line(NamedTuple):
     goal: bytes
     taken: Assignment
     fate: Fate | None = None
+    is_pattern: bool = False
 
 
 def boot(tree: SysctlTree, rules: Dialect, keys: Sequence[str], state: Mapping[str, str]) -> Booted:
@@ -131,17 +132,17 @@ def _verdict(path: bytes, lines: Sequence[_Line], writer: _Writer) -> Verdict:
     candidates = {
         (line.place, line.taken): Candidate(line.place, line.taken.value, writer.fate(path, line))
         for line in lines
-        if _names(line.goal, path) or (line, path) in writer.fates
+        if _names(line, path) or (line, path) in writer.fates
     }
     value = writer.held[key] if winner else None
     return Verdict(key, value, winner.place if winner else None, tuple(candidates.values()))
 
 
-def _names(goal: bytes, path: bytes) -> bool:
+def _names(line: _Line, path: bytes) -> bool:
     """Say whether a line means a sysctl, by its path or by a pattern."""
-    if not is_pattern(goal):
-        return goal == path
-    return any(matches(pattern, path) for pattern in expand_braces(goal))
+    if not line.is_pattern:
+        return line.goal == path
+    return any(matches(pattern, path) for pattern in expand_braces(line.goal))
 
 
 # Which lines matter, and what the program takes them for.
@@ -161,7 +162,7 @@ def _lines(reading: Reading, rules: Dialect, paths: Mapping[bytes, str]) -> Iter
         if any(tail in line for tail in tails) or any(mark in line for mark in PATTERN_MARKS):
             one = _line(place, line, fate, rules)
             known = led_to(one.taken.key, rules, paths) in paths
-            if known or one.goal in paths or is_pattern(one.goal):
+            if known or one.goal in paths or one.is_pattern:
                 yield one
 
 
@@ -171,7 +172,7 @@ def _line(place: Place, line: bytes, fate: Fate | None, rules: Dialect) -> _Line
     taken = parse_line(line, rules) if goal else NOTHING
     if fate is None and taken.problem:
         fate = Fate(BROKEN, None, taken.problem)
-    return _Line(0, place, goal, taken, fate)
+    return _Line(0, place, goal, taken, fate, is_pattern(goal))
 
 
 # What is written, in which order, and what the kernel makes of it.

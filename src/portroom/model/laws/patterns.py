@@ -69,7 +69,7 @@ def _fits(pattern: bytes, name: bytes) -> bool:
     """
     if name.startswith(b".") and not pattern.startswith((b".", b"\\.")):
         return False
-    wanted = list(_tokens(pattern))
+    wanted = _wanted(pattern)
     at = token = 0
     star, retry = -1, 0
     while at < len(name):
@@ -85,6 +85,13 @@ def _fits(pattern: bytes, name: bytes) -> bool:
         else:
             return False
     return all(one is None for one in wanted[token:])
+
+
+# The same pattern is held against every sysctl.
+@lru_cache(maxsize=256)
+def _wanted(pattern: bytes) -> tuple[frozenset[int] | None, ...]:
+    """Return all tokens of a pattern."""
+    return tuple(_tokens(pattern))
 
 
 def _tokens(pattern: bytes) -> Iterator[frozenset[int] | None]:
