@@ -9,13 +9,11 @@ from portroom.kernel.snapshot import Wanted, take
 from portroom.model.facts.boot_answer import Boot
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.questions import BootQuestion
-from portroom.model.facts.settings import SETTINGS
+from portroom.model.facts.settings import KEYS
 from portroom.model.facts.snapshot import Snapshot
 from portroom.model.laws.boot_decisions import boot_answer, held_texts, key_named
 from portroom.model.laws.boot_doubts import Asked
 from portroom.model.laws.drift import ONLY_INITIAL
-
-KEYS = tuple(setting.key for setting in SETTINGS)
 
 HERE_ITSELF = Live()
 

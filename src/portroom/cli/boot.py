@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from portroom.cli.options import exit_statuses, output_options, source
-
-PROGRAMS = ("systemd", "procps", "tuned")
+from portroom.model.laws.dialects import PROGRAMS
 
 
 def complete_key(_: click.Context, __: click.Parameter, begun: str) -> list[str]:

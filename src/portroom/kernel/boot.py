@@ -14,7 +14,7 @@ from portroom.kernel.files import PROC, read_text
 from portroom.kernel.sysctl_d import read_tree
 from portroom.model.facts.boot import BootFacts, BootProgram, BootWriters
 from portroom.model.facts.gaps import Gap
-from portroom.model.facts.settings import SETTINGS
+from portroom.model.facts.settings import KEYS
 from portroom.model.facts.sysctl_files import SysctlTree, shown
 from portroom.model.laws.acceptance import canonical
 from portroom.model.laws.sysctl_lines import with_slashes
@@ -22,8 +22,6 @@ from portroom.model.laws.sysctl_lines import with_slashes
 Read = TypeVar("Read")
 
 HERE = "/"
-
-KEYS = tuple(setting.key for setting in SETTINGS)
 
 NO_PROGRAM = BootProgram(program=None, version=None, evidence="what boots this system is not known")
 

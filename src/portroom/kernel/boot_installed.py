@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from portroom.kernel.files import link_below, list_below, read_below
+from portroom.kernel.files import LONGEST_CHAIN, link_below, list_below, read_below
 from portroom.model.facts.boot import Version
 from portroom.model.facts.sysctl_files import FILE, LARGE
 from portroom.model.laws.dialects import PROCPS, SYSTEMD, TUNED
@@ -22,8 +22,6 @@ LARGEST_DATABASE_BYTES = 64 << 20
 """Ten times the database of a desktop with all its packages."""
 
 LARGEST_MODULE_BYTES = 1 << 16
-
-LONGEST_CHAIN = 40
 
 PROGRAM_FILES = {
     SYSTEMD: (

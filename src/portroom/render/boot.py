@@ -66,7 +66,7 @@ def _headline(answer: Boot, style: Style) -> list[str]:
     version = f" {answer.program_version}" if answer.program_version else ""
     rules = f"By the rules of {answer.program}{version}: {printable(answer.evidence)}."
     if answer.root != "/":
-        rules += f" Told of the files below {printable(answer.root)}."
+        rules += f" Answered from the files below {printable(answer.root)}."
     lines = [paint(line, "bold", style) for line in flow(_answered(answer, style), style)]
     return [*lines, *flow(rules, style)]
 

@@ -88,6 +88,7 @@ def test_each_format_tells_value_and_place(capfd, article, output):
     ("words", "told"),
     [
         (["--key", "rnage"], "There is no setting 'rnage'. Did you mean 'range'?"),
+        (["--key", "somaxconn"], "nr_open. Write any other sysctl as a.b.c."),
         (["--key", "net.ipv4.*"], "'net.ipv4.*' is not the key of one sysctl. Write it as a.b.c."),
         (["--root", "/nowhere"], "'/nowhere' is no folder"),
         (["--root", "/proc/version"], "'/proc/version' is no folder: Not a directory."),

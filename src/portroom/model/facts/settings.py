@@ -305,6 +305,8 @@ SETTINGS = (
 )
 """All settings that portroom knows, the ephemeral range first."""
 
+KEYS = tuple(setting.key for setting in SETTINGS)
+
 
 def parse_value(value_type: ValueType, text: str) -> SettingValue:
     r"""

@@ -36,7 +36,11 @@ def key_named(word: str) -> str:
     name = word.removeprefix("/proc/sys/").encode("utf-8", "surrogateescape")
     path = with_slashes(name)
     if b"/" not in path:
-        return setting_named(word).key
+        try:
+            return setting_named(word).key
+        except InvalidRequestError as error:
+            hint = f"{error.hint} Write any other sysctl as a.b.c."
+            raise InvalidRequestError(error.message, hint) from None
     if is_pattern(path) or {b"", b".", b".."} & set(path.split(b"/")) or b"=" in path:
         raise InvalidRequestError(f"{word!r} is not the key of one sysctl.", "Write it as a.b.c.")
     return with_dots(path).decode("utf-8", "surrogateescape")

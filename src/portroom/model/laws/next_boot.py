@@ -25,7 +25,7 @@ from portroom.model.facts.boot import (
     Version,
 )
 from portroom.model.facts.boot import TUNED as SET_BY_TUNED
-from portroom.model.facts.settings import SETTINGS
+from portroom.model.facts.settings import KEYS
 from portroom.model.facts.sysctl_files import Unseen, shown
 from portroom.model.laws.acceptance import KNOWN, write_once
 from portroom.model.laws.boot import boot
@@ -45,8 +45,6 @@ from portroom.model.laws.outcomes import (
 
 KERNEL = "kernel"
 """Who applies what stands on the kernel's command line."""
-
-KEYS = tuple(setting.key for setting in SETTINGS)
 
 
 class Proposal(NamedTuple):

@@ -141,7 +141,7 @@ def parse_numbers(data: bytes, shape: Shape, build: Build) -> Numbers:
     if text.cut:
         notes.append(f"only the first {text.stop} of {len(data)} bytes are looked at")
     if at < text.stop:
-        notes.append(f"the rest after {at} bytes is ignored")
+        notes.append(f"{_quoted(text, at)} and what follows is ignored")
     # What lies behind the page counts as taken.
     left_bytes = text.stop - at if shape.tells_rest else 0
     return Numbers([number.value for number in found], len(data) - left_bytes, notes)
@@ -264,12 +264,11 @@ def _no_number(text: _Text, at: int) -> str:
     """Return what is wrong where a number should begin."""
     following = text.data[at : at + 1]
     if following.isspace() or following in {b"", b",", b"-"}:
-        before = text.data[:at].decode("ascii", "backslashreplace")[-24:]
-        return (
-            f"a number is missing after {before!r}"
-            if before
-            else "a number is missing at the start"
-        )
+        before = text.data[:at].decode("ascii", "backslashreplace")[-QUOTED_BYTES:]
+        where = f"after {before!r}" if before else "at the start"
+        if following.isspace() and following != b"\n":
+            return f"a blank {where}, where a number must stand"
+        return f"a number is missing {where}"
     return f"{_quoted(text, at)} is no number"
 
 

@@ -86,7 +86,7 @@ REASONS = [
         b"032768 060999",
         ["'032768' is octal, because it begins with 0, and 8 is no octal digit"],
     ),
-    (RANGE_KEY, b"15000 64000 # c", ["the rest after 12 bytes is ignored"]),
+    (RANGE_KEY, b"15000 64000 # c", ["'#' and what follows is ignored"]),
     (RANGE_KEY, b"15000-64000", ["'-64000' may not follow 15000"]),
     (RANGE_KEY, b"15000,64000", ["',' may not follow 15000"]),
     (RANGE_KEY, b"15000 64000\r\n", [r"'\r' may not follow 64000"]),
@@ -107,7 +107,7 @@ REASONS = [
     (RANGE_KEY, b"1" * (1 << 22), ["4194304 bytes get no memory in the kernel"]),
     (START_KEY, b"32769", [f"32769 lies above the first port of {RANGE_KEY}, 32768"]),
     (RESERVED_KEY, b"9100-9000", ["the run 9100-9000 ends below its first port"]),
-    (RESERVED_KEY, b"8080, 9090", ["a number is missing after '8080,'"]),
+    (RESERVED_KEY, b"8080, 9090", ["a blank after '8080,', where a number must stand"]),
     (RESERVED_KEY, b"-1", ["-1: there may be no minus sign"]),
     (
         RESERVED_KEY,
@@ -115,7 +115,7 @@ REASONS = [
         [*(f"hexadecimal: 0x{port} is {port}" for port in (1, 2, 3)), "and 2 more"],
     ),
     (RESERVED_KEY, b"\n" * 4096, ["one write takes 4095 of 4096 bytes"]),
-    ("net.ipv4.tcp_tw_reuse", b"1 junk", ["the rest after 2 bytes is ignored"]),
+    ("net.ipv4.tcp_tw_reuse", b"1 junk", ["'junk' and what follows is ignored"]),
     (
         "net.ipv4.tcp_fin_timeout",
         b"8589935",
