@@ -151,16 +151,16 @@ def _names(line: _Line, path: bytes) -> bool:
 def _lines(reading: Reading, rules: Dialect, paths: Mapping[bytes, str]) -> Iterator[_Line]:
     """Yield the lines of a file that name one of the sysctls."""
     content = reading.file.content
-    tails = {path.rpartition(b"/")[2] for path in paths}
-    if not any(word in content for word in (*tails, *PATTERN_MARKS)):
+    words = (*{path.rpartition(b"/")[2] for path in paths}, *PATTERN_MARKS)
+    if not any(word in content for word in words):
         return
-    fate = reading.fate
+    fate, too_long = reading.fate, rules.longest_line_bytes or len(content) + 1
     for number, line in split_lines(content, rules.line_ends):
-        place = Place(reading.file.path, number)
-        if rules.longest_line_bytes and len(line) >= rules.longest_line_bytes and fate is None:
+        if fate is None and len(line) >= too_long:
+            place = Place(reading.file.path, number)
             fate = Fate(UNREAD, place, f"a line of {len(line)} bytes ends the file")
-        if any(tail in line for tail in tails) or any(mark in line for mark in PATTERN_MARKS):
-            one = _line(place, line, fate, rules)
+        if any(word in line for word in words):
+            one = _line(Place(reading.file.path, number), line, fate, rules)
             known = led_to(one.taken.key, rules, paths) in paths
             if known or one.goal in paths or one.is_pattern:
                 yield one

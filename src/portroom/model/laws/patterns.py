@@ -46,6 +46,16 @@ def is_pattern(key: bytes) -> bool:
     return special and len(key) < LONGEST_PATH_BYTES
 
 
+def is_meant_for_many(key: bytes) -> bool:
+    """
+    Say whether a person means several sysctls by a key, whatever programs make of it.
+
+    >>> is_pattern(b"net/ipv4/tcp_{a,b}"), is_meant_for_many(b"net/ipv4/tcp_{a,b}")
+    (False, True)
+    """
+    return is_pattern(key) or (b"{" in key and len(key) < LONGEST_PATH_BYTES)
+
+
 def matches(pattern: bytes, path: bytes) -> bool:
     r"""
     Say whether a path is one that glob(3) finds for a pattern.

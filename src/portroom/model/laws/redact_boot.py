@@ -30,7 +30,7 @@ from portroom.model.facts.sysctl_files import (
     SysctlTree,
     Unseen,
 )
-from portroom.model.laws.patterns import expand_braces, is_pattern, matches
+from portroom.model.laws.patterns import expand_braces, is_meant_for_many, matches
 from portroom.model.laws.sysctl_lines import meant
 
 REDACTED = "redacted"
@@ -234,7 +234,7 @@ def _piece(piece: bytes, *, emptied: bool) -> bytes:
 def _is_judged(piece: bytes) -> bool:
     """Say whether a line names a setting of the table, by itself or by a pattern."""
     goal = meant(piece)
-    if not is_pattern(goal):
+    if not is_meant_for_many(goal):
         return goal in JUDGED
     return any(matches(pattern, path) for pattern in expand_braces(goal) for path in JUDGED)
 

@@ -61,10 +61,14 @@ def split_lines(content: bytes, line_ends: bytes) -> Iterator[tuple[int, bytes]]
     >>> list(split_lines(b"a\n\nb\rc\n", b"\n\r"))
     [(1, b'a'), (3, b'b'), (3, b'c')]
     """
+    others = [bytes([end]) for end in line_ends if end != ord("\n")]
     for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line:  # most lines of a huge file, so they cost nothing more
+            continue
         parts = [line]
-        for end in line_ends.replace(b"\n", b""):
-            parts = [part for whole in parts for part in whole.split(bytes([end]))]
+        for end in others:
+            if end in line:
+                parts = [part for whole in parts for part in whole.split(end)]
         for part in parts:
             if part and not part.isspace():
                 yield number, part
