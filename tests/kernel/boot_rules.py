@@ -228,6 +228,11 @@ LINES = (
         both(stays("broken")),
     ),
     Rule(
+        "braces alone are no pattern",
+        (file(A, "net.ipv4.{ip_local_port_range,tcp_tw_reuse} = 15000 64000"),),
+        both(stays("broken")),
+    ),
+    Rule(
         "a word behind -KEY makes it another key",
         (file(A, LINE, f"-{RANGE} off"),),
         both(says("15000 64000", f"{A}:1", "applied", "broken")),

@@ -135,6 +135,7 @@ LINES = some.one_of(
             b"net.ipv4.* = 1",
             b"-net.ipv4.tcp_tw_reuse",
             b"-net.ipv4.tcp_tw_reuse off",
+            b"net.ipv4.{tcp_tw_reuse,acme} = 1",
             b"net.ipv4.tcp_tw_reuse: 1 # why",
             b"net.ipv4.tcp_tw_reuse = secret",
             b"\r",

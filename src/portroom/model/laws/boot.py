@@ -37,6 +37,7 @@ from portroom.model.laws.outcomes import (
 from portroom.model.laws.patterns import (
     PATTERN_MARKS,
     expand_braces,
+    is_meant_for_many,
     is_pattern,
     matches,
     stands_for_many,
@@ -70,7 +71,7 @@ class _Line(NamedTuple):
     ``order`` tells lines apart that stand at one place, as lone CRs make them, or
     in a file that is read twice. ``goal`` is what a person means by the line,
     ``taken`` what the program takes it for; ``fate`` is set if it is known before
-    anything is written. ``is_pattern`` says that the goal is one.
+    anything is written. ``is_many`` says that the goal is a pattern, or has braces.
     """
 
     order: int
@@ -78,7 +79,7 @@ class _Line(NamedTuple):
     goal: bytes
     taken: Assignment
     fate: Fate | None = None
-    is_pattern: bool = False
+    is_many: bool = False
 
 
 def boot(tree: SysctlTree, rules: Dialect, keys: Sequence[str], state: Mapping[str, str]) -> Booted:
@@ -140,7 +141,7 @@ def _verdict(path: bytes, lines: Sequence[_Line], writer: _Writer) -> Verdict:
 
 def _names(line: _Line, path: bytes) -> bool:
     """Say whether a line means a sysctl, by its path or by a pattern."""
-    if not line.is_pattern:
+    if not line.is_many:
         return line.goal == path
     return any(matches(pattern, path) for pattern in expand_braces(line.goal))
 
@@ -151,7 +152,7 @@ def _names(line: _Line, path: bytes) -> bool:
 def _lines(reading: Reading, rules: Dialect, paths: Mapping[bytes, str]) -> Iterator[_Line]:
     """Yield the lines of a file that name one of the sysctls."""
     content = reading.file.content
-    words = (*{path.rpartition(b"/")[2] for path in paths}, *PATTERN_MARKS)
+    words = (*{path.rpartition(b"/")[2] for path in paths}, *PATTERN_MARKS, b"{")
     if not any(word in content for word in words):
         return
     fate, too_long = reading.fate, rules.longest_line_bytes or len(content) + 1
@@ -162,7 +163,7 @@ def _lines(reading: Reading, rules: Dialect, paths: Mapping[bytes, str]) -> Iter
         if any(word in line for word in words):
             one = _line(Place(reading.file.path, number), line, fate, rules)
             known = led_to(one.taken.key, rules, paths) in paths
-            if known or one.goal in paths or one.is_pattern:
+            if known or one.goal in paths or one.is_many:
                 yield one
 
 
@@ -172,7 +173,7 @@ def _line(place: Place, line: bytes, fate: Fate | None, rules: Dialect) -> _Line
     taken = parse_line(line, rules) if goal else NOTHING
     if fate is None and taken.problem:
         fate = Fate(BROKEN, None, taken.problem)
-    return _Line(0, place, goal, taken, fate, is_pattern(goal))
+    return _Line(0, place, goal, taken, fate, is_meant_for_many(goal))
 
 
 # What is written, in which order, and what the kernel makes of it.
