@@ -64,7 +64,7 @@ LIBRARY_FOLDERS = (
     b"/run/current-system/systemd/lib/systemd",
 )
 
-SYSTEMD_LIBRARY = re.compile(rb"libsystemd-shared-(\d+)")
+SYSTEMD_LIBRARY = rb"libsystemd-shared-(\d+)"
 
 PROCPS_LIBRARIES = {
     b"libproc2.so.1.0.2": (4, 0, 7),
@@ -179,7 +179,7 @@ def _pacman(root: bytes) -> Iterator[tuple[str, str]]:
 
 def _systemd_library(root: bytes) -> Version | None:
     """Return the version in the name of systemd's shared library, the newest one."""
-    found = map(SYSTEMD_LIBRARY.match, _libraries(root))
+    found = (re.match(SYSTEMD_LIBRARY, name) for name in _libraries(root))
     return max(((int(match[1]),) for match in found if match), default=None)
 
 

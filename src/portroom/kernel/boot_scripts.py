@@ -44,8 +44,9 @@ SYSV_FOLDERS = tuple(b"/etc/rc%c.d" % level for level in b"S12345")
 
 OPENRC_FOLDER = b"/etc/runlevels"
 
-ALL_FILES = re.compile(rb"\s--system\b")
-ONE_BY_ONE = re.compile(rb"\bsysctl\b.*\s(-\w*[pw]\w*|--load|--write)\b")
+# Compiled by re at the first use: most hosts have no such script.
+ALL_FILES = rb"\s--system\b"
+ONE_BY_ONE = rb"\bsysctl\b.*\s(-\w*[pw]\w*|--load|--write)\b"
 
 
 class SysctlScript(NamedTuple):
@@ -61,8 +62,8 @@ def sysctl_scripts(root: bytes) -> list[SysctlScript]:
     found = []
     for script in SCRIPTS:
         code = b"\n".join(_code(read_below(root, script.path, LARGEST_SCRIPT_BYTES).content))
-        all_files = bool(ALL_FILES.search(code))
-        if b"sysctl" in code and (all_files or ONE_BY_ONE.search(code)):
+        all_files = bool(re.search(ALL_FILES, code))
+        if b"sysctl" in code and (all_files or re.search(ONE_BY_ONE, code)):
             found.append(SysctlScript(shown(script.path), all_files, _starts(root, script)))
     return found
 

@@ -85,16 +85,16 @@ PLACES = (
 NOTHING_THERE = frozenset({DANGLING, DIRECTORY, NULL})
 """Kinds of names that hold no line, so that no Gap is due."""
 
-APPLIES_FILES = re.compile(rb"\bsysctl\b[^#;|&]*\s(--system|--load|-[a-zA-Z]*p)\b")
+APPLIES_FILES = rb"\bsysctl\b[^#;|&]*\s(--system|--load|-[a-zA-Z]*p)\b"
 """A command that applies sysctl files once more."""
 
-COMMENT = re.compile(rb"(?:^|\s)#")
+COMMENT = rb"(?:^|\s)#"
 
-PART_BEFORE = re.compile(rb"\w$")
-PART_AFTER = re.compile(rb"[\w-]|[./]\w")
+PART_BEFORE = rb"\w$"
+PART_AFTER = rb"[\w-]|[./]\w"
 """What makes a word part of a longer one: tcp_tw_reuse is not tcp_tw_reuse_delay."""
 
-ECHO = re.compile(rb"\b(?:echo|printf)\s+(?:-\w+\s+)*(.+?)\s*(?:>|\|\s*(?:sudo\s+)?tee\b)")
+ECHO = rb"\b(?:echo|printf)\s+(?:-\w+\s+)*(.+?)\s*(?:>|\|\s*(?:sudo\s+)?tee\b)"
 
 
 class Line(NamedTuple):
@@ -183,7 +183,7 @@ def _traces(place: Place, path: bytes, content: bytes, keys: Sequence[str]) -> I
             value = written_value(line.text, line.begin, line.end)
             yield _writer(place, path, line.number, key, value, f"may set {key}")
     for line in islice(_lines_with(content, (b"sysctl",)), MOST_LINES):
-        if APPLIES_FILES.search(line.text):
+        if re.search(APPLIES_FILES, line.text):
             what = "may apply sysctl files again"
             yield _writer(place, path, line.number, EVERY_KEY, None, what)
 
@@ -239,7 +239,7 @@ def _lines_with(content: bytes, words: Iterable[bytes]) -> Iterator[Line]:
 def _is_whole(content: bytes, begin: int, end: int) -> bool:
     """Say whether a word is no part of a longer one."""
     before, after = content[max(begin - 1, 0) : begin], content[end : end + 2]
-    return not (PART_BEFORE.search(before) or PART_AFTER.match(after))
+    return not (re.search(PART_BEFORE, before) or re.match(PART_AFTER, after))
 
 
 def _line_at(content: bytes, begin: int, end: int) -> Line | None:
@@ -247,7 +247,7 @@ def _line_at(content: bytes, begin: int, end: int) -> Line | None:
     earliest, latest = max(begin - MOST_AROUND_BYTES, 0), end + MOST_AROUND_BYTES
     first = max(content.rfind(b"\n", earliest, begin) + 1, earliest)
     text = content[first:latest].partition(b"\n")[0]
-    comment = COMMENT.search(text)
+    comment = re.search(COMMENT, text)
     if text.lstrip().startswith(b";") or (comment and comment.start() <= begin - first):
         return None
     code = text[: comment.start()] if comment else text
@@ -267,7 +267,7 @@ def written_value(line: bytes, begin: int, end: int) -> bytes | None:
     before, after = line[:begin], line[end:]
     assigned = re.match(rb"\s*=\s*(.*)", after, re.DOTALL)
     if not assigned:
-        echoed = ECHO.search(before)
+        echoed = re.search(ECHO, before)
         return echoed[1].strip(b"\"' ") if echoed else None
     text = assigned[1]
     quote = text[:1] if text[:1] in {b'"', b"'"} else before[-1:]

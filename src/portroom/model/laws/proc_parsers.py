@@ -32,7 +32,7 @@ AFTER_LAST_PORT = b",\n\0"
 LONGEST_NUMBER_BYTES = 20
 """A number of more bytes, its sign included, is refused, whatever its value."""
 
-NUMBER = re.compile(rb"0[xX](?P<hex>[0-9a-fA-F]+)|(?P<octal>0[0-7]*)|(?P<decimal>[1-9][0-9]*)")
+NUMBER = rb"0[xX](?P<hex>[0-9a-fA-F]+)|(?P<octal>0[0-7]*)|(?P<decimal>[1-9][0-9]*)"
 BASES = {"hex": 16, "octal": 8, "decimal": 10}
 
 QUOTED_BYTES = 24
@@ -203,7 +203,7 @@ def _number(text: _Text, at: int, may_follow: bytes) -> _Number:
     # The kernel copies one byte more than a number may have, and parses the copy.
     copied = text.data[at : min(text.stop, at + LONGEST_NUMBER_BYTES + 1)]
     negative = copied[:1] == b"-"
-    match = NUMBER.match(copied, int(negative))
+    match = re.compile(NUMBER).match(copied, int(negative))
     if not match or not match.lastgroup:
         raise RefusedError(_no_number(text, at))
     spelled, end = copied[: match.end()].decode(), at + match.end()

@@ -27,7 +27,7 @@ SWAPPED = bytes.maketrans(b"./", b"/.")
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-NAME_ALONE = re.compile(rb"[:\s]")
+NAME_ALONE = rb"[:\s]"
 """What ends the name in a line without ``=``."""
 
 FOLDERS = frozenset(
@@ -200,7 +200,7 @@ def meant(line: bytes) -> bytes:
     text = text.lstrip(b"=")
     name = _visible(text.partition(b"=")[0], b"-\"'")
     if b"=" not in text:  # as in other files: KEY: VALUE, or KEY VALUE
-        name = NAME_ALONE.split(name, maxsplit=1)[0]
+        name = re.split(NAME_ALONE, name, maxsplit=1)[0]
     parts: list[bytes] = []
     for part in with_slashes(name).split(b"/"):
         if part == b"..":
