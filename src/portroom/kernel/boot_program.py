@@ -163,7 +163,9 @@ def _only_installed(host: _Host) -> Proof:
     init = _end_of_init(host)
     if SYSTEMD in host.installed and not init:
         return Proof(SYSTEMD, f"systemd is installed, and there is no {shown(INIT)} that says more")
-    names = " and ".join(host.installed) or "nothing that applies sysctl files"
+    if not host.installed:
+        return Proof(None, f"{_said_of(init)}, and nothing that applies sysctl files is installed")
+    names = " and ".join(host.installed)
     verb = "are" if len(host.installed) > 1 else "is"
     return Proof(None, f"{_said_of(init)}; {names} {verb} installed, and no known script starts it")
 

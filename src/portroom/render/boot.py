@@ -16,7 +16,8 @@ from portroom.model.facts.settings import SETTINGS
 from portroom.model.laws.boot_doubts import PROGRAM
 from portroom.model.laws.boot_notes import PROGRAM_NAMES
 from portroom.model.laws.dialects import TUNED
-from portroom.model.laws.outcomes import BROKEN, EXCLUDED, REFUSED, UNREAD
+from portroom.model.laws.outcomes import APPLIED, BROKEN, EXCLUDED, REFUSED, UNREAD
+from portroom.model.laws.redact_boot import REDACTED
 from portroom.render import document, gaps
 from portroom.render.boot_lines import BY_KERNEL, brief, details, flow, place_of, text_of
 from portroom.render.document import as_json_line
@@ -64,7 +65,10 @@ def _headline(answer: Boot, style: Style) -> list[str]:
     if answer.program is None:
         return flow("What decides at the next boot is not known.", style)
     version = f" {answer.program_version}" if answer.program_version else ""
-    rules = f"By the rules of {answer.program}{version}: {printable(answer.evidence)}."
+    why = f", because {printable(answer.evidence)}"
+    if answer.evidence == REDACTED:
+        why = "; how that is known is redacted"
+    rules = f"Rules of {answer.program}{version}{why}."
     if answer.root != "/":
         rules += f" Answered from the files below {printable(answer.root)}."
     lines = [paint(line, "bold", style) for line in flow(_answered(answer, style), style)]
@@ -184,6 +188,8 @@ def _notes(one: BootKey, answer: Boot) -> Iterator[str]:
         yield "absent"
     if _is_uncertain(one, answer):
         yield "uncertain"
+    if _is_not_as_written(one):
+        yield "not as written"
     if one.programs_differ:
         yield "programs differ"
     if _has_bad_lines(one):
@@ -197,6 +203,11 @@ def _notes(one: BootKey, answer: Boot) -> Iterator[str]:
 def _has_bad_lines(one: BootKey) -> bool:
     """Say whether a line names a sysctl and does nothing."""
     return any(line.outcome in BAD for line in one.candidates)
+
+
+def _is_not_as_written(one: BootKey) -> bool:
+    """Say whether the kernel makes something else of the text of the line that decides."""
+    return any(line.outcome == APPLIED and line.remedy for line in one.candidates)
 
 
 def _changes(one: BootKey) -> bool:

@@ -83,9 +83,21 @@ def _candidate(line: BootCandidate, width: int, style: Style) -> list[str]:
     if line.reason:
         text += f": {printable(line.reason)}"
     told = flow(text, style, indent=hang, hang=hang)
+    told += _remedy(line, hang, style)
     if is_narrow:
         return [head.rstrip(), *told]
     return [f"{head}  {told[0][taken:]}", *told[1:]]
+
+
+def _remedy(line: BootCandidate, hang: str, style: Style) -> list[str]:
+    """Return what to do about a line; further left where a word of it would be cut."""
+    if not line.remedy:
+        return []
+    text = printable(line.remedy)
+    longest = max(map(columns, text.split(" ")))
+    if style.width and len(hang) + longest > style.width:
+        hang = INDENT
+    return flow(text, style, indent=hang, hang=hang)
 
 
 def _value(line: BootCandidate, style: Style) -> str:

@@ -182,7 +182,8 @@ def test_an_empty_tree_says_that_nothing_is_there(tmp_path):
 
     assert (None, None, {}) == (found.program, found.version, found.installed)
     assert (
-        "there is no /sbin/init; nothing that applies sysctl files is installed" in found.evidence
+        "there is no /sbin/init, and nothing that applies sysctl files is installed"
+        == found.evidence
     )
 
 

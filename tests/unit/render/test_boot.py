@@ -63,12 +63,14 @@ def test_the_article_is_made_plain():
 After the next boot range is 15000 65000, by
 /etc/sysctl.d/net.ipv4.ip_local_port_range.conf:1. Now it is 32768 60999.
 Programs differ.
-By the rules of systemd 252: process 1 is systemd.
+Rules of systemd 252, because process 1 is systemd.
 
 range (net.ipv4.ip_local_port_range)
   applied     15000 65000  /etc/sysctl.d/net.ipv4.ip_local_port_range.conf:1
   unread      15000 64000  /etc/sysctl.conf:1: systemd does not read
                            /etc/sysctl.conf
+                           Move the line to a file such as
+                           /etc/sysctl.d/90-ports.conf.
   Programs differ: sysctl --system leaves 15000 64000, by /etc/sysctl.conf:1.
 
 web1, namespace host, 2026-03-01 12:00:00 UTC.
@@ -151,7 +153,7 @@ def test_the_first_sentence_says_what_it_rests_on():
         "As far as was seen, no sysctl file names range: the kernel's default"
     )
     assert told(replace(ARTICLE, program=nobody), RANGE_KEY, width=0).startswith(
-        "If sysctl --system applies the files, after the next boot range is"
+        "If systemd-sysctl applies the files, after the next boot range is"
     )
     assert told(boot(by=nobody), RANGE_KEY).startswith("No sysctl file names range")
 
@@ -177,6 +179,38 @@ def test_a_value_in_doubt_is_marked():
 
     assert 16 == text.count("  uncertain\n")
     assert "Not seen: /etc/sysctl.d/1.conf: is a FIFO" in text
+
+
+def test_a_value_that_is_not_as_written_is_marked():
+    """
+    The table has a word for it, and the line a reason and what to write.
+    """
+    text = told(boot({DROP_IN: b"net.ipv4.ip_local_port_range = 015000 064000\n"}), width=0)
+
+    row = next(line for line in text.splitlines() if line.startswith("range "))
+    assert "  6656 26624  " in row
+    assert row.endswith("  not as written, not as now")
+    assert "\n                             Write 15000 64000.\n" in text
+
+
+def test_what_is_as_written_has_no_remedy():
+    """
+    A line that decides, and one that loses to it, are told without advice.
+    """
+    facts = boot({b"/etc/sysctl.d/1.conf": ADVICE, b"/etc/sysctl.d/2.conf": ADVICE + b"#"})
+    text = told(facts, RANGE_KEY)
+
+    assert "not as written" not in told(facts)
+    assert "Write" not in text
+
+
+def test_a_redacted_proof_is_a_sentence():
+    """
+    A Snapshot that was redacted says which rules, and not how they are known.
+    """
+    redacted = boot({DROP_IN: ADVICE}, by=program(evidence="redacted"))
+
+    assert "Rules of systemd 252; how that is known is redacted.\n" in told(redacted)
 
 
 def test_an_absent_sysctl_is_no_default():

@@ -19,7 +19,8 @@ class BootCandidate(msgspec.Struct, frozen=True):
     ``value`` is null for a line that only keeps the key from being set.
     ``outcome`` is one of ``laws.outcomes.OUTCOMES``, ``by`` what it comes from,
     ``reason`` a clause; ``program`` is who reads the line, ``kernel`` for the
-    kernel's command line.
+    kernel's command line. ``remedy`` says in a sentence what to do, "" for
+    nothing.
     """
 
     file: str
@@ -29,3 +30,4 @@ class BootCandidate(msgspec.Struct, frozen=True):
     by: FilePlace | None = None
     reason: str = ""
     program: str = ""
+    remedy: str = ""

@@ -5,13 +5,20 @@ from __future__ import annotations
 from portroom.model.facts.answers import FileLine
 from portroom.model.facts.boot_lines import BootCandidate, FilePlace
 from portroom.model.facts.sysctl_files import shown
-from portroom.model.laws.next_boot import Proposal
+from portroom.model.laws.next_boot import Course, Proposal
 from portroom.model.laws.outcomes import Place
+from portroom.model.laws.remedies import Line, remedy
 
 
-def as_candidate(proposal: Proposal) -> BootCandidate:
+def candidates(key: str, course: Course) -> tuple[BootCandidate, ...]:
+    """Return the lines that name a sysctl, each with what becomes of it and what to do."""
+    return tuple(_candidate(key, one, course) for one in course.holdings[key].proposals)
+
+
+def _candidate(key: str, proposal: Proposal, course: Course) -> BootCandidate:
     """Return a line with what becomes of it."""
-    by = proposal.fate.by
+    by, held = proposal.fate.by, course.holdings[key].value
+    line = Line(key, proposal.place, proposal.value, proposal.fate, held, course.state)
     return BootCandidate(
         file=shown(proposal.place.path),
         line=proposal.place.line,
@@ -20,6 +27,7 @@ def as_candidate(proposal: Proposal) -> BootCandidate:
         by=None if by is None else FilePlace(shown(by.path), by.line or None),
         reason=proposal.fate.reason,
         program=proposal.program,
+        remedy=remedy(line),
     )
 
 

@@ -11,7 +11,7 @@ from portroom.model.facts.gaps import Gap
 from portroom.model.facts.settings import kernel_text, setting_named
 from portroom.model.facts.snapshot import Settings, Snapshot
 from portroom.model.laws.acceptance import KNOWN
-from portroom.model.laws.boot_candidates import as_candidate, as_file_line
+from portroom.model.laws.boot_candidates import as_file_line, candidates
 from portroom.model.laws.boot_doubts import NAMES, Asked, doubts, of_keys
 from portroom.model.laws.boot_notes import evidence, notes
 from portroom.model.laws.next_boot import NextBoot, is_applied_again, next_boot
@@ -123,7 +123,7 @@ def _key(key: str, found: NextBoot, asked: Asked) -> BootKey:
         key=key,
         value=holding.value,
         winner=as_file_line(holding.winner),
-        candidates=tuple(map(as_candidate, holding.proposals)),
+        candidates=candidates(key, found.course),
         programs_differ=found.programs_differ(key),
         others={
             other.program: BootOther(

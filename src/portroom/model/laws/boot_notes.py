@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from portroom.model.facts.boot import BootFacts
 from portroom.model.laws.dialects import PROCPS, SYSTEMD, TUNED
-from portroom.model.laws.next_boot import NextBoot, tuned_decides
+from portroom.model.laws.next_boot import NextBoot, boot_program, tuned_decides
 
 PROGRAM_NAMES = {SYSTEMD: "systemd-sysctl", PROCPS: "sysctl --system", TUNED: "tuned"}
 """What applies the files, as it is called on a command line or in a unit."""
@@ -16,14 +16,23 @@ MODULE_KEYS = "net.netfilter."
 
 
 def evidence(facts: BootFacts, asked: str | None, chosen: str) -> str:
-    """Return how the program is known, as a sentence without its end."""
+    """Return how the program is known, as what may follow a "because"."""
     known, how = facts.program.program, facts.program.evidence
     if asked and asked != known:
         boots = f"the system boots with {known}" if known else "what boots the system is not known"
         return f"{asked} was asked for; {boots}: {how}"
+    if known is None and not asked:
+        how = f"{_why_assumed(facts)}; what boots this system is not known: {how}"
     if chosen == TUNED:
         return f"{how}; tuned is started after that and decides last"
     return how
+
+
+def _why_assumed(facts: BootFacts) -> str:
+    """Return why the rules of a program are told of which nobody knows that it is started."""
+    installed = facts.program.installed
+    base = boot_program(facts)
+    return f"{base} is installed" if base in installed else "most hosts boot with it"
 
 
 def notes(

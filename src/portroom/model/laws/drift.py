@@ -24,7 +24,7 @@ from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
 from portroom.model.facts.settings import SETTINGS, Scope, Setting, parse_value
 from portroom.model.facts.snapshot import NetnsId, Settings, SettingValue, Snapshot
 from portroom.model.facts.sysctl_files import shown
-from portroom.model.laws.boot_candidates import as_candidate, as_file_line
+from portroom.model.laws.boot_candidates import as_file_line, candidates
 from portroom.model.laws.boot_doubts import NOTHING_APPLIES
 from portroom.model.laws.next_boot import Course, NextBoot, next_boot
 
@@ -174,7 +174,7 @@ def _existing(read: Snapshot) -> set[str] | None:
 
 def _lines(row: Setting, found: NextBoot) -> Prospect:
     """Return what is known of a setting of which it is not known who sets it: its lines."""
-    return Prospect(candidates=tuple(map(as_candidate, found.course.holdings[row.key].proposals)))
+    return Prospect(candidates=candidates(row.key, found.course))
 
 
 def _prospect(row: Setting, read: Snapshot, found: NextBoot, doubts: _Doubts) -> Prospect:

@@ -130,7 +130,8 @@ def boot_program(facts: BootFacts) -> str:
     """Return the program that boots the system, or whose rules are told in its place."""
     if facts.program.program:
         return facts.program.program
-    return SYSTEMD if SYSTEMD in facts.program.installed else PROCPS
+    only_procps = PROCPS in facts.program.installed and SYSTEMD not in facts.program.installed
+    return PROCPS if only_procps else SYSTEMD
 
 
 def _state_before(

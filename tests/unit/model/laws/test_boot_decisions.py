@@ -92,6 +92,16 @@ def test_a_winner_and_its_rivals_are_lines_of_files():
             "procps",
             "procps was asked for; what boots the system is not known: there is no init",
         ),
+        (
+            program(None, evidence="there is no init"),
+            None,
+            "most hosts boot with it; what boots this system is not known: there is no init",
+        ),
+        (
+            replace(program(None, evidence="there is no init"), installed={"procps": None}),
+            None,
+            "procps is installed; what boots this system is not known: there is no init",
+        ),
     ],
 )
 def test_the_evidence_says_how_the_program_is_known(by, asked, evidence):
@@ -101,18 +111,18 @@ def test_the_evidence_says_how_the_program_is_known(by, asked, evidence):
     assert evidence == answer(boot(by=by), program=asked).evidence
 
 
-def test_a_system_that_nothing_boots_is_told_by_what_is_installed():
+def test_a_system_that_nothing_boots_is_told_by_the_rules_of_most_hosts():
     """
     With a Gap, as nobody knows that it applies the files; none where it was asked for.
     """
     told = answer(boot(by=program(None)))
-    asked = answer(boot(by=program(None)), program="procps")
+    asked = answer(boot(by=program(None)), program="systemd")
 
     reason = (
-        "nothing is known to apply sysctl files at boot: what is told holds if sysctl --system does"
+        "nothing is known to apply sysctl files at boot: what is told holds if systemd-sysctl does"
     )
     unsure = Gap("program", reason, ("program", "keys.value", "keys.winner"))
-    assert ("procps", None) == (told.program, told.program_version)
+    assert ("systemd", None) == (told.program, told.program_version)
     assert unsure in told.gaps
     assert told.keys == asked.keys
     assert tuple(gap for gap in told.gaps if gap != unsure) == asked.gaps

@@ -325,12 +325,12 @@ def test_any_other_sysctl_may_be_asked_for():
         ("procps", {"systemd": (252,)}, "procps"),
         (None, {"systemd": (252,), "procps": (4, 0, 2)}, "systemd"),
         (None, {"procps": None}, "procps"),
-        (None, {}, "procps"),
+        (None, {}, "systemd"),
     ],
 )
 def test_the_rules_are_those_of_what_boots_or_is_installed(detected, installed, told):
     """
-    Where nothing is known to apply the files: systemd's if it is there, else procps'.
+    Where nothing is known to apply the files: procps' if it alone is there, else systemd's.
     """
     by = replace(program(detected), installed=installed)
 
