@@ -37,12 +37,13 @@ LONGEST_TEXT = 1 << 13
 """Bytes of a value that is looked into."""
 
 NUMBER = r"(0[xX][0-9a-fA-F]{1,8}|[0-9]{1,20})"
-ONE = re.compile(NUMBER)
-TWO = re.compile(rf"{NUMBER}(?:\s*[-,:;/]\s*|\s+|\s+to\s+){NUMBER}[,;]?")
-RUN = re.compile(rf"{NUMBER}(?:\s*[-:]\s*{NUMBER})?")
-BETWEEN_RUNS = re.compile(r"\s*[,;]\s*|(?<![-:\s])\s+(?![-:\s])")
-PLAIN = re.compile(r"[0-9,\-\s]+")
-COMMENT = re.compile(r"\s[#;].*", re.DOTALL)
+ONE = NUMBER
+TWO = rf"{NUMBER}(?:\s*[-,:;/]\s*|\s+|\s+to\s+){NUMBER}[,;]?"
+RUN = rf"{NUMBER}(?:\s*[-:]\s*{NUMBER})?"
+BETWEEN_RUNS = r"(?<!\s)\s*[,;]\s*|(?<![-:\s])\s+(?![-:\s])"
+PLAIN = r"[0-9,\-\s]+"
+COMMENT = r"(?s)\s[#;].*"
+"""Texts, which are compiled when they are first needed: most hosts need none."""
 
 
 class Line(NamedTuple):
@@ -84,7 +85,7 @@ def _of_applied(line: Line) -> str:
         return f"Write {sure}."
     if "one write takes" in line.fate.reason:
         return "Shorten the list: runs such as 9000-9100 take less room."
-    if line.key == RANGE_KEY and ONE.fullmatch(text):
+    if line.key == RANGE_KEY and re.fullmatch(ONE, text):
         return f"Write both ends, as in {line.held}."
     shown_held = line.held if 0 < len(line.held) <= LONGEST_PROPOSAL else "it as the kernel has it"
     return f"Write {shown_held}, if that is meant."
@@ -92,7 +93,7 @@ def _of_applied(line: Line) -> str:
 
 def _is_as_written(key: str, text: str, held: str) -> bool:
     """Say whether a sysctl holds the plain decimal numbers that a text is made of."""
-    return bool(PLAIN.fullmatch(text)) and numbers_of(key, text) == held
+    return bool(re.fullmatch(PLAIN, text)) and numbers_of(key, text) == held
 
 
 def _of_refused(line: Line) -> str:
@@ -206,16 +207,16 @@ def numbers_of(key: str, text: str) -> str:
     >>> numbers_of(RANGE_KEY, "15000"), numbers_of("net.ipv4.tcp_fin_timeout", "1 min")
     ('', '')
     """
-    bare = COMMENT.sub("", text).strip(" \t\r\n\f\v\"'`=")
+    bare = re.sub(COMMENT, "", text).strip(" \t\r\n\f\v\"'`=")
     if key == RESERVED_KEY:
         return _ports_of(bare)
-    match = (TWO if key == RANGE_KEY else ONE).fullmatch(bare)
+    match = re.fullmatch(TWO if key == RANGE_KEY else ONE, bare)
     return " ".join(str(_number(word)) for word in match.groups()) if match else ""
 
 
 def _ports_of(text: str) -> str:
     """Return a list of ports and runs, however they are divided."""
-    runs = [RUN.fullmatch(part) for part in BETWEEN_RUNS.split(text.strip(",; "))]
+    runs = [re.fullmatch(RUN, part) for part in re.split(BETWEEN_RUNS, text.strip(",; "))]
     ends = [[_number(word) for word in run.groups() if word] for run in runs if run]
     if len(ends) < len(runs):
         return ""

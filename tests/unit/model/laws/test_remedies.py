@@ -1,5 +1,7 @@
 """A remedy says what to write, and the kernel takes it for what it says."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -165,6 +167,16 @@ def test_each_line_has_at_most_one_sentence(facts):
         for line in candidates(key, found.course):
             assert not line.remedy or line.remedy.endswith(".")
             assert line.outcome != OVERRIDDEN or not line.remedy
+
+
+@pytest.mark.parametrize("key", [RANGE_KEY, RESERVED_KEY, FIN_KEY])
+def test_blanks_without_end_cost_little(key):
+    """A line may be a megabyte of anything, and there may be many."""
+    begun = time.process_time()
+    for start in ("", "1", "1-", "1 -", "1,", "'1"):
+        numbers_of(key, start + " " * 100_000 + "-y")
+
+    assert time.process_time() - begun < 1
 
 
 def test_the_program_that_boots_is_not_needed():
