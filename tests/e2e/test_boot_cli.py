@@ -19,7 +19,7 @@ from tests.e2e.faults import (
     private_mounts,
     refused,
 )
-from tests.kernel.harness import in_child
+from tests.kernel.harness import enter_new_namespace, in_child, write_settings
 
 KEY = "net.ipv4.ip_local_port_range"
 SECONDS = 2
@@ -134,6 +134,54 @@ def test_a_saved_snapshot_answers_the_same():
     assert "15000 64000" == there.json["keys"][0]["value"]
     assert ("7", "unchecked") == (other.json["value"], other.json["candidates"][0]["outcome"])
     assert "kernel.panic: not_looked_at" in other.reasons
+
+
+NOT_HERE = "starts from the kernel's defaults"
+
+
+@needs_root
+def test_another_namespace_has_no_values_to_compare_with():
+    """
+    Boot files set the namespace of the host: elsewhere nothing of a namespace is "not as now".
+
+    What holds for the whole system is told all the same, also from a saved Snapshot.
+    """
+
+    def job():
+        """Ask in a new namespace, in which the range is not as any boot gives it."""
+        private_mounts()
+        mount("tmpfs", "/mnt", "tmpfs")
+        enter_new_namespace()
+        write_settings(ip_local_port_range="15000 64000")
+        ask("snapshot", "--out", "/mnt/saved")
+        words = ["boot", "-o", "json"]
+        saved = "--snapshot", "/mnt/saved"
+        texts = ask("boot"), ask("boot", "--key", "range"), ask("boot", *saved)
+        return texts, [ask(*words), ask(*words, *saved)]
+
+    texts, every = in_child(job)
+    for ended in texts:
+        answered(ended, NOT_HERE)
+        assert "15000 64000" not in ended.answer
+        assert "not as now" not in ended.answer
+        assert "Now it is" not in ended.answer
+    for ended in every:
+        answered(ended)
+        told = {one["name"]: one for one in ended.json["keys"]}
+        (gap,) = (gap for gap in ended.json["gaps"] if NOT_HERE in gap["reason"])
+
+        assert {"range.current", "tcp_max_tw_buckets.current"} <= set(gap["affects"])
+        assert "nr_open.current" not in gap["affects"]
+        assert told["range"]["current"] is None
+        assert told["nr_open"]["current"]
+
+
+def test_another_system_has_no_writers_that_run(tree):
+    """The processes and the command line of this host say nothing of it: a Gap names writers."""
+    told = ask_json(tree, "--program", "systemd")
+
+    assert [["current", "writers"]] == [gap["affects"] for gap in told["gaps"]]
+    assert "no processes, no kernel command line" in told["gaps"][0]["reason"]
 
 
 # What must not stop it.

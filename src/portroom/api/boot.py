@@ -13,7 +13,7 @@ from portroom.model.facts.settings import KEYS
 from portroom.model.facts.snapshot import Snapshot
 from portroom.model.laws.boot_decisions import boot_answer, held_texts, key_named
 from portroom.model.laws.boot_doubts import Asked
-from portroom.model.laws.drift import ONLY_INITIAL
+from portroom.model.laws.boot_reach import ONLY_INITIAL, barred
 
 HERE_ITSELF = Live()
 
@@ -25,7 +25,7 @@ def boot(question: BootQuestion, source: Source = HERE_ITSELF) -> Boot:
     Args:
         question: Which program, which system, and which sysctls.
         source: The kernel or a saved Snapshot. Files that apply at boot belong
-            to the system, whatever the network namespace.
+            to the system: what they do not reach has no value now.
 
     Raises:
         InvalidRequestError: There is no such setting, root, or both a root and
@@ -51,7 +51,8 @@ def _live(question: BootQuestion, wanted: tuple[str, ...]) -> Boot:
     held = read_held(every)
     current = {key: text for key, text in held.items() if text is not None}
     # The kernel has it, and files set it, though another namespace does not show it.
-    asked = Asked(wanted, current, {*held, ONLY_INITIAL})
+    existing = {*held, ONLY_INITIAL}
+    asked = Asked(wanted, current, existing, barred=barred(read, wanted, looked=True))
     return boot_answer(read, facts, asked, question.program)
 
 
@@ -61,5 +62,6 @@ def _saved(question: BootQuestion, read: Snapshot, wanted: tuple[str, ...]) -> B
         return boot_answer(read, read.boot, Asked(wanted, {}, None, wanted), question.program)
     current = held_texts(read.settings)
     others = [key for key in wanted if key not in KEYS]
-    asked = Asked(wanted, current, {*current, ONLY_INITIAL}, others)
+    reasons = barred(read, wanted, looked=not isinstance(read.boot, Gap))
+    asked = Asked(wanted, current, {*current, ONLY_INITIAL}, others, reasons)
     return boot_answer(read, read.boot, asked, question.program)

@@ -65,7 +65,8 @@ def boot_answer(
     """
     if isinstance(facts, Gap):
         return _unanswered(snapshot, facts, asked)
-    existing = None if asked.existing is None else {*asked.existing, *asked.unasked}
+    unknown = (key for key in asked.wanted if asked.exists(key) is None)
+    existing = None if asked.existing is None else {*asked.existing, *unknown}
     found = next_boot(facts, existing, asked.wanted, program)
     return Boot(
         host=snapshot.host,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from portroom.model.facts.boot import BootFacts
@@ -21,6 +22,7 @@ NOT_JUDGED = (
     "the value is the text as it would be written"
 )
 
+NOT_RUNNING = "does not run here: no values, no processes, no kernel command line"
 
 PROGRAM = "program"
 """Source of the Gap that says that the rules told are those of a program nobody starts."""
@@ -37,22 +39,27 @@ class Asked(NamedTuple):
         current: What they hold now; None where that is not the system that boots.
         existing: Those that the kernel has; None where nobody looked.
         unasked: Those of which a saved Snapshot does not tell what they hold.
+        barred: Those that the files of this system do not decide here, and why.
     """
 
     wanted: Sequence[str]
     current: Mapping[str, str] | None = None
     existing: Collection[str] | None = None
     unasked: Collection[str] = ()
+    barred: Mapping[str, str] = MappingProxyType({})
 
     def exists(self, key: str) -> bool | None:
         """Say whether the kernel has a sysctl, None where nobody looked."""
         if self.existing is None or key in self.unasked:
             return None
-        return key in self.existing
+        if key in self.existing or key in NAMES:
+            return key in self.existing
+        # Another namespace may lack what the one that boots has.
+        return None if key in self.barred else False
 
     def held(self, key: str) -> str | None:
-        """Return what a sysctl holds now, None where that is not known."""
-        return (self.current or {}).get(key)
+        """Return what a sysctl holds now where files decide it, None where that is not known."""
+        return None if key in self.barred else (self.current or {}).get(key)
 
 
 def doubts(
@@ -82,9 +89,10 @@ def doubts(
         if UNCHECKED in fates and key not in KNOWN:
             yield Gap(key, NOT_JUDGED, _of_key(key, wanted, "value"))
     if asked.current is None:
-        reason = f"{NOT_LOOKED_AT}: {facts.root} is not the system that runs here"
-        yield Gap("current", reason, of_keys(wanted, "current"))
+        reason = f"{NOT_LOOKED_AT}: {facts.root} {NOT_RUNNING}"
+        yield Gap("current", reason, (*of_keys(wanted, "current"), "writers"))
     else:
+        yield from _barred(asked)
         yield from _absent(asked, asked.current)
 
 
@@ -107,6 +115,14 @@ def _unseen(found: NextBoot, wanted: Sequence[str]) -> Iterator[Gap]:
         yield Gap(shown(path), one.reason, of_keys(wanted, *fields))
 
 
+def _barred(asked: Asked) -> Iterator[Gap]:
+    """Yield why keys that hold something here have no value to compare with."""
+    for reason in dict.fromkeys(asked.barred.values()):
+        keys = [key for key in asked.wanted if asked.barred.get(key) == reason]
+        fields = (field for key in keys for field in _of_key(key, asked.wanted, "current"))
+        yield Gap("current", reason, tuple(fields))
+
+
 def _absent(asked: Asked, current: Mapping[str, str]) -> Iterator[Gap]:
     """Yield why keys have no value now."""
     reasons = {setting.key: setting.absent for setting in SETTINGS}
@@ -115,7 +131,7 @@ def _absent(asked: Asked, current: Mapping[str, str]) -> Iterator[Gap]:
         if key in asked.unasked:
             reason = f"{NOT_LOOKED_AT}: not in the Snapshot"
             yield Gap(key, reason, (*affects, "writers"))
-        elif key not in current:
+        elif key not in current and asked.exists(key) is not None:
             why = "may not be read" if asked.exists(key) else "this kernel does not have it"
             yield Gap(key, reasons.get(key, why), affects)
 

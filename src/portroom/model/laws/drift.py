@@ -3,12 +3,8 @@
 Rules of this file:
 
 - what is not known is None with a Gap that says why: never "no drift";
-- the sysctl files of a system reach the network namespace in which it boots,
-  and of the others what holds for the whole system alone;
+- a setting that the files of this system do not reach has none (``boot_reach``);
 - values are compared as what they are, never as texts.
-
-Source: Linux net/ipv4/af_inet.c, inet_init_net: a new namespace begins with the
-defaults that the kernel was built with.
 """
 
 from __future__ import annotations
@@ -20,34 +16,16 @@ import msgspec
 from portroom.model.facts.answers import BootConflict, Drift, FileLine
 from portroom.model.facts.boot import AFTER, ANY_TIME, EVERY_KEY, TUNED, BootFacts, BootWriter
 from portroom.model.facts.boot_lines import BootCandidate
-from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
+from portroom.model.facts.gaps import Gap
 from portroom.model.facts.settings import SETTINGS, Scope, Setting, parse_value
-from portroom.model.facts.snapshot import NetnsId, Settings, SettingValue, Snapshot
+from portroom.model.facts.snapshot import Settings, SettingValue, Snapshot
 from portroom.model.facts.sysctl_files import shown
 from portroom.model.laws.boot_candidates import as_file_line, candidates
 from portroom.model.laws.boot_doubts import NOTHING_APPLIES
+from portroom.model.laws.boot_reach import barred, is_container
 from portroom.model.laws.next_boot import Course, NextBoot, next_boot
 
 FIELDS = ("persisted", "persisted_at", "drift")
-
-ELSEWHERE = (
-    f"{NOT_LOOKED_AT}: the boot files of the host do not reach this namespace, "
-    "which starts from the kernel's defaults"
-)
-
-NOT_SURELY_HERE = (
-    f"{NOT_LOOKED_AT}: the boot files of a host reach the namespace of its process 1, which "
-    "this one is not known to be; any other starts from the kernel's defaults"
-)
-
-SYSTEM_WIDE = (
-    f"{NOT_LOOKED_AT}: what holds for the whole system is set where the host boots, "
-    "not by the files of this container"
-)
-
-ONLY_INITIAL = "net.ipv4.tcp_max_orphans"
-"""The sysctl that the initial network namespace alone has."""
-
 
 Given = tuple[tuple[str, SettingValue | None], ...]
 """Programs, each with the value that it gives, None where that is not known."""
@@ -87,10 +65,10 @@ def prospects(read: Snapshot, wanted: Sequence[Setting]) -> Prospects:
         wanted: Rows of the table.
     """
     none = {setting.name: Prospect() for setting in wanted}
-    barred = _barred(read, wanted)
-    reached = [row for row in wanted if row.name not in barred]
-    gaps = tuple(Gap("boot", reason, FIELDS) for reason in dict.fromkeys(barred.values()))
     facts = read.boot
+    reasons = barred(read, [row.key for row in wanted], looked=not isinstance(facts, Gap))
+    reached = [row for row in wanted if row.key not in reasons]
+    gaps = tuple(Gap("boot", reason, FIELDS) for reason in dict.fromkeys(reasons.values()))
     if not reached:
         return Prospects(none, gaps)
     if isinstance(facts, Gap):
@@ -107,7 +85,7 @@ def prospects(read: Snapshot, wanted: Sequence[Setting]) -> Prospects:
 
 def decided_here(read: Snapshot) -> list[Setting]:
     """Return the settings that a namespace has of its own, and those of the system it boots."""
-    everything = read.netns.kind == "host" and not _is_container(read)
+    everything = read.netns.kind == "host" and not is_container(read)
     return [row for row in SETTINGS if everything or row.scope is Scope.NAMESPACE]
 
 
@@ -143,26 +121,6 @@ def _rows(found: Prospects) -> Iterator[tuple[Setting, Prospect]]:
     for row in SETTINGS:
         if row.name in found.by_name:
             yield row, found.by_name[row.name]
-
-
-def _barred(read: Snapshot, wanted: Iterable[Setting]) -> dict[str, str]:
-    """Return the settings that the files of this system do not decide, and why."""
-    own, looked = read.netns.kind == "host", not isinstance(read.boot, Gap)
-    reasons = {
-        Scope.NAMESPACE: "" if own else _why_not_here(read.netns),
-        Scope.SYSTEM: SYSTEM_WIDE if own and looked and _is_container(read) else "",
-    }
-    return {row.name: reasons[row.scope] for row in wanted if reasons[row.scope]}
-
-
-def _why_not_here(netns: NetnsId) -> str:
-    """Return why boot files do not decide in a namespace; a user may not see whose it is."""
-    return NOT_SURELY_HERE if netns.kind == "process" else ELSEWHERE
-
-
-def _is_container(read: Snapshot) -> bool:
-    """Say whether the first namespace of this system is surely not that of the host."""
-    return isinstance(read.settings, Settings) and ONLY_INITIAL not in read.settings.values
 
 
 def _existing(read: Snapshot) -> set[str] | None:

@@ -283,9 +283,28 @@ def test_another_system_has_no_values_now():
     told = answer(replace(boot(), root="/mnt"), current=None, existing=None)
 
     assert {(None, None)} == {(one.current, one.exists) for one in told.keys}
-    assert ["not_looked_at: /mnt is not the system that runs here"] == [
-        gap.reason for gap in told.gaps
+    (gap,) = told.gaps
+    assert ("keys.current", "writers") == gap.affects
+    assert (
+        "not_looked_at: /mnt does not run here: no values, no processes, no kernel command line"
+    ) == gap.reason
+
+
+def test_a_sysctl_that_the_files_do_not_reach_has_no_value_to_compare_with():
+    """
+    It holds something here, but not what a boot gives: null with a reason, and it may exist there.
+    """
+    told = answer(
+        boot({DROP_IN: ADVICE}),
+        (RANGE_KEY, "net.core.x", "fs.nr_open"),
+        existing={RANGE_KEY, "fs.nr_open"},
+        barred={RANGE_KEY: "elsewhere", "net.core.x": "elsewhere"},
+    )
+
+    assert [("15000 65000", None, True), (None, None, None), (None, "7", True)] == [
+        (one.value, one.current, one.exists) for one in told.keys
     ]
+    assert (Gap("current", "elsewhere", ("range.current", "net.core.x.current")),) == told.gaps
 
 
 def test_a_saved_snapshot_does_not_know_every_sysctl():
