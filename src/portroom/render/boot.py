@@ -19,11 +19,11 @@ from portroom.model.laws.dialects import TUNED
 from portroom.model.laws.outcomes import APPLIED, BROKEN, EXCLUDED, REFUSED, UNREAD
 from portroom.model.laws.redact_boot import REDACTED
 from portroom.render import document, gaps
-from portroom.render.boot_lines import BY_KERNEL, brief, details, flow, place_of, text_of
+from portroom.render.boot_lines import BY_KERNEL, details, flow, place_of, text_of
 from portroom.render.document import as_json_line
 from portroom.render.flow import joined
 from portroom.render.table import Cell, Column, Row, as_csv, as_table
-from portroom.render.units import Style, paint, plural, printable
+from portroom.render.units import Style, in_sentence, paint, plural, printable
 
 __all__ = ["as_csv_text", "as_json", "as_jsonl", "as_text"]
 
@@ -127,14 +127,14 @@ def _outcome_of(one: BootKey, answer: Boot, style: Style) -> str:
     if one.exists is False:
         text = f"This kernel does not have {name}: no line sets it."
     elif one.winner is not None:
-        text = f"After the next boot {name} is {brief(one.value, style)}, by "
+        text = f"After the next boot {name} is {in_sentence(one.value, style)}, by "
         text += f"{place_of(one.winner)}."
     else:
         what = f"No line that names {name} takes effect"
         none = f"No sysctl file names {name}"
         text = f"{what if one.candidates else none}: {_stays(one, answer, style)}."
     if _changes(one):
-        text += f" Now it is {brief(one.current, style)}."
+        text += f" Now it is {in_sentence(one.current, style)}."
     return f"{text} Programs differ." if one.programs_differ else text
 
 
@@ -142,7 +142,7 @@ def _stays(one: BootKey, answer: Boot, style: Style) -> str:
     """Return in words what a sysctl has that no line decides."""
     if raiser := _raiser(one, answer):
         return f"it is what {raiser} sets"
-    default = "" if one.default is None else f" {brief(one.default, style)}"
+    default = "" if one.default is None else f" {in_sentence(one.default, style)}"
     return f"the kernel's default{default} stays"
 
 
@@ -232,7 +232,7 @@ def _others(answer: Boot, style: Style) -> list[str]:
     whose = "them" if len(answer.keys) > 1 else "it"
     lines = ["", *flow(f"Beside the boot program, these may set {whose}:", style)]
     for writer in told:
-        value = f" The value there is {brief(writer.value, style)}." if writer.value else ""
+        value = f" The value there is {in_sentence(writer.value, style)}." if writer.value else ""
         sentence = printable(writer.sentence.rstrip(".")) + "."
         when = "" if writer.key == EVERY_KEY else value
         lines += flow(sentence + when, style, indent="  ", hang="    ")

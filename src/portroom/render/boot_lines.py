@@ -12,16 +12,13 @@ from portroom.model.laws.boot_notes import PROGRAM_NAMES
 from portroom.model.laws.next_boot import KERNEL
 from portroom.model.laws.outcomes import APPLIED, BROKEN, REFUSED, UNCHECKED
 from portroom.render.flow import wrap
-from portroom.render.units import Style, columns, cut, paint, plural, printable
+from portroom.render.units import Style, columns, cut, in_sentence, paint, plural, printable
 
 MOST_CANDIDATES = 10
 """Lines that are told of one sysctl unless wide; the rest is a number."""
 
 LONGEST_VALUE = 24
 """Columns of a line's value unless wide."""
-
-LONGEST_IN_SENTENCE = 60
-
 INDENT = "    "
 
 BY_KERNEL = "kernel default"
@@ -101,7 +98,7 @@ def _remedy(line: BootCandidate, hang: str, style: Style) -> list[str]:
 
 
 def _value(line: BootCandidate, style: Style) -> str:
-    """Return the value of a line, cut unless wide; a dash for one that only excludes."""
+    """Return the value of a line, cut unless wide; a dash for one that gives none."""
     if line.value is None:
         return "-"
     text = printable(line.value) or '""'
@@ -113,22 +110,12 @@ def _other(name: str, other: BootOther, style: Style) -> str:
     who = PROGRAM_NAMES.get(name, name)
     if other.winner is None:
         return f"{who} leaves the {BY_KERNEL}"
-    return f"{who} leaves {brief(other.value, style)}, by {place_of(other.winner)}"
+    return f"{who} leaves {in_sentence(other.value, style)}, by {place_of(other.winner)}"
 
 
 def text_of(value: str | None) -> str:
     """Return a value for people: a dash where there is none, a word for an empty one."""
     return "-" if value is None else printable(value) or "none"
-
-
-def brief(value: str | None, style: Style) -> str:
-    """Return a value in a sentence, cut if it is long, unless wide."""
-    text = text_of(value)
-    if style.wide:
-        return text
-    # A word that fills a line is cut once more, by flow().
-    room = max(style.width - 2 * len(INDENT), 8) if style.width else LONGEST_IN_SENTENCE
-    return cut(text, min(room, LONGEST_IN_SENTENCE), style)
 
 
 def place_of(place: FileLine) -> str:

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 
 from portroom.model.facts.answers import BootConflict, Drift
 from portroom.render.flow import TIED, joined
-from portroom.render.units import Style, cut, plural, printable
-
-LONGEST_VALUE = 48
-"""Columns of a value in a sentence: a list of reserved ports may have thousands."""
+from portroom.render.units import Style, in_sentence, plural, printable
 
 
 def drift_sentences(drift: Sequence[Drift], style: Style, where: str = "") -> list[str]:
@@ -18,7 +15,7 @@ def drift_sentences(drift: Sequence[Drift], style: Style, where: str = "") -> li
 
     Args:
         drift: In the order in which a person asks: the range first.
-        style: Tells which ellipsis.
+        style: Tells how much room there is, and which ellipsis.
         where: A place to be named, as `` in namespace web``.
     """
     if not drift:
@@ -51,15 +48,3 @@ def conflict_sentences(conflicts: Sequence[BootConflict], style: Style) -> list[
     if others:
         text += f" So do they on {plural(len(others), 'other setting')}."
     return [text]
-
-
-def in_sentence(text: str | None, style: Style) -> str:
-    """
-    Return a value in a sentence, cut in its middle if it is long.
-
-    >>> in_sentence("", Style()), in_sentence(None, Style()), in_sentence("8080", Style())
-    ('none', 'by machine', '8080')
-    """
-    if text is None:
-        return "by machine"
-    return cut(printable(text), LONGEST_VALUE, style, middle=True) or "none"

@@ -13,10 +13,10 @@ from portroom.model.facts.answers import Drift, RangeEnds, SettingsAnswer, Setti
 from portroom.model.facts.boot_lines import BootCandidate
 from portroom.render import gaps
 from portroom.render.document import as_json, as_json_lines
-from portroom.render.drift import drift_sentences, in_sentence
+from portroom.render.drift import drift_sentences
 from portroom.render.flow import wrap
 from portroom.render.table import Cell, Column, Row, as_csv, as_table
-from portroom.render.units import Style, instant, paint, printable
+from portroom.render.units import Style, in_sentence, instant, paint, printable
 
 __all__ = ["all_as_text", "as_csv_text", "as_json", "as_jsonl", "as_text"]
 

@@ -9,6 +9,12 @@ from __future__ import annotations
 import datetime
 from typing import NamedTuple
 
+LONGEST_IN_SENTENCE = 48
+"""Columns of a value in a sentence: a list of reserved ports may have thousands."""
+
+BESIDE_VALUE = 8
+"""Columns that stay free beside it: lines of a paragraph are set in."""
+
 
 class Style(NamedTuple):
     """
@@ -177,6 +183,27 @@ def cut(text: str, width: int, style: Style, *, middle: bool = False) -> str:
     tail = (width - 1) // 2 if middle else 0
     end = _fitting(text[::-1], tail)[::-1]
     return _fitting(text, width - 1 - columns(end)) + ellipsis + end
+
+
+def in_sentence(value: str | None, style: Style) -> str:
+    """
+    Return a value of a setting in a sentence, cut in its middle if it is long, unless wide.
+
+    Args:
+        value: None for one that depends on the machine.
+        style: Tells how much room there is, and which ellipsis.
+
+    >>> [in_sentence(value, Style()) for value in ("8080", "", None)]
+    ['8080', 'none', 'by machine']
+    """
+    if value is None:
+        return "by machine"
+    text = printable(value) or "none"
+    if style.wide:
+        return text
+    # A word that fills a line would be cut once more where it is set.
+    room = max(style.width - BESIDE_VALUE, 8) if style.width else LONGEST_IN_SENTENCE
+    return cut(text, min(room, LONGEST_IN_SENTENCE), style, middle=True)
 
 
 def _fitting(text: str, width: int) -> str:

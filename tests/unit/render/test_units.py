@@ -12,6 +12,7 @@ from portroom.render.units import (
     cut,
     duration,
     endpoint,
+    in_sentence,
     instant,
     number,
     paint,
@@ -124,3 +125,15 @@ def test_small_formats():
     assert duration(3) == "3 s"
     assert duration(90_000) == "1 d 1 h"
     assert instant(noon) == "2026-03-01 12:00:00 UTC"
+
+
+def test_a_value_in_a_sentence_is_cut_in_its_middle():
+    """As much as fits the screen, 48 columns at most; nothing with wide; never what acts."""
+    ports = ",".join(map(str, range(10_000, 10_100)))
+    lengths = [len(in_sentence(ports, Style(width=width))) for width in (0, 200, 40, 1)]
+
+    assert [48, 48, 32, 8] == lengths
+    assert in_sentence(ports, Style(ascii=True)).startswith("10000,")
+    assert in_sentence(ports, Style(ascii=True)).endswith(",10099")
+    assert ports == in_sentence(ports, Style(wide=True))
+    assert r"\x1b" == in_sentence("\x1b", Style())
