@@ -16,7 +16,8 @@ class BootCandidate(msgspec.Struct, frozen=True):
     """
     A line that names a sysctl, and what becomes of it.
 
-    ``value`` is null for a line that only keeps the key from being set.
+    ``value`` is null for a line that gives none: it only keeps the key from
+    being set, or is broken because there is no ``=`` in it.
     ``outcome`` is one of ``laws.outcomes.OUTCOMES``, ``by`` what it comes from,
     ``reason`` a clause; ``program`` is who reads the line, ``kernel`` for the
     kernel's command line. ``remedy`` says in a sentence what to do, "" for
