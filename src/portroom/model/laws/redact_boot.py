@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -31,7 +31,8 @@ from portroom.model.facts.sysctl_files import (
     Unseen,
 )
 from portroom.model.laws.patterns import expand_braces, is_meant_for_many, matches
-from portroom.model.laws.sysctl_lines import meant
+from portroom.model.laws.redact_keys import NO_MASKS, Masks, masked_names, without_detours
+from portroom.model.laws.sysctl_lines import detours, meant
 
 REDACTED = "redacted"
 
@@ -58,6 +59,9 @@ NO_TEXT = b"\xff"
 UP_TO_NAME = re.compile(rb"(?:\xef\xbb\xbf)?[\s\"'-]*[^:\s]*:?")
 """A line without ``=`` as far as it names something."""
 
+BEFORE_KEY = re.compile(rb"(?:\xef\xbb\xbf)?[\s=]*")
+"""What some programs skip, also a ``=``, before the key begins."""
+
 NUMBERS = re.compile(rb"(?:0[xX][0-9a-fA-F]+|[0-9]+|[-,\s])*")
 
 
@@ -67,11 +71,15 @@ def redact_boot(facts: BootFacts) -> BootFacts | Gap:
 
     Returns:
         The same lines with the same outcomes. A Gap where the name of a file is
-        a pattern of others, as another name would change which files are read.
+        a pattern of others, as another name would change which files are read,
+        and where a name in a key cannot be replaced.
     """
     if any(_stands_for_others(file, facts.tree) for file in facts.tree.files):
         return Gap("boot", "redacted: the name of a sysctl file is a pattern", ("boot",))
-    names = _Names(facts)
+    masks = masked_names(_names_left(facts.tree))
+    if masks is None:
+        return Gap("boot", "redacted: a name in a key cannot be replaced", ("boot",))
+    names = _Names(facts, masks)
     return BootFacts(
         program=_program(facts.program),
         writers=tuple(map(names.writer, facts.writers)),
@@ -113,7 +121,8 @@ def _gap(gap: Gap) -> Gap:
 class _Names:
     """The replacements of names of one system."""
 
-    def __init__(self, facts: BootFacts) -> None:
+    def __init__(self, facts: BootFacts, masks: Masks) -> None:
+        self._masks = masks
         files = (file.name for file in facts.tree.files if file.directory in DIRECTORIES)
         self._files = _ranked(files)
         self._others: dict[str, dict[str, int]] = {}
@@ -132,7 +141,9 @@ class _Names:
         link = file.link
         if link and link not in KNOWN_LINKS:
             link = REDACTED.encode()
-        return file._replace(path=self.path(file.path), content=_content(file.content), link=link)
+        return file._replace(
+            path=self.path(file.path), content=_content(file.content, self._masks), link=link
+        )
 
     def writer(self, writer: BootWriter) -> BootWriter:
         """Return something that sets a sysctl; what portroom itself named keeps its name."""
@@ -192,7 +203,16 @@ def _ranked(names: Iterable[bytes]) -> dict[bytes, bytes]:
     }
 
 
-def _content(content: bytes) -> bytes:
+def _names_left(tree: SysctlTree) -> Iterator[bytes]:
+    """Yield the names through which keys that are judged make a detour."""
+    for file in tree.files:
+        for piece in re.split(rb"[\n\r\0]", file.content):
+            # A detour has at least one of these, written with slashes or with dots.
+            if (b".." in piece or b"//" in piece) and _is_judged(piece):
+                yield from (name for _, name in detours(piece[: _key_end(piece)]))
+
+
+def _content(content: bytes, masks: Masks = NO_MASKS) -> bytes:
     r"""
     Return the lines of a file, those that are not judged emptied.
 
@@ -207,28 +227,33 @@ def _content(content: bytes) -> bytes:
         plain = b"\0" not in content
     except UnicodeDecodeError:
         plain = False
-    return b"\n".join(_line(line, plain=plain) for line in content.split(b"\n"))
+    return b"\n".join(_line(line, masks, plain=plain) for line in content.split(b"\n"))
 
 
-def _line(line: bytes, *, plain: bool) -> bytes:
+def _line(line: bytes, masks: Masks, *, plain: bool) -> bytes:
     """Return one line; what only some programs take for several is kept in length."""
     pieces = INNER_ENDS.split(line)
     one = sum(bool(piece.strip(b"\r\0")) for piece in pieces) == 1
     emptied = plain and one and len(line) < LONG_LINE_BYTES
-    return b"".join(_piece(piece, emptied=emptied) for piece in pieces)
+    return b"".join(_piece(piece, masks, emptied=emptied) for piece in pieces)
 
 
-def _piece(piece: bytes, *, emptied: bool) -> bytes:
+def _piece(piece: bytes, masks: Masks, *, emptied: bool) -> bytes:
     """Return a line as some program sees it: judged, without a word, masked or empty."""
     if _is_judged(piece):
-        key, equals, value = piece.partition(b"=")
-        if not equals:
-            end = UP_TO_NAME.match(piece).end()  # type: ignore[union-attr]  # matches anything
-            key, value = piece[:end], piece[end:]
-        return key + equals + _value(value)
+        end = _key_end(piece)
+        value = end + piece[end:].startswith(b"=")
+        return without_detours(piece[:end], masks) + piece[end:value] + _value(piece[value:])
     if not TELLING.search(piece):
         return piece
     return b"" if emptied else _masked(piece)
+
+
+def _key_end(piece: bytes) -> int:
+    """Return where the key of a judged line ends: before its ``=``, or before what follows."""
+    begin = BEFORE_KEY.match(piece).end()  # type: ignore[union-attr]  # matches anything
+    end = piece.find(b"=", begin)
+    return end if end >= 0 else UP_TO_NAME.match(piece).end()  # type: ignore[union-attr]  # as above
 
 
 def _is_judged(piece: bytes) -> bool:

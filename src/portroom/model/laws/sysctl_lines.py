@@ -25,6 +25,9 @@ COMMENTS = (b"#", b";")
 
 SWAPPED = bytes.maketrans(b"./", b"/.")
 
+AROUND = b"-\"'"
+"""What may stand around a key that a person means."""
+
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 NAME_ALONE = rb"[:\s]"
@@ -42,7 +45,8 @@ class Assignment(NamedTuple):
     What a program takes a line for.
 
     ``key`` is the key as the program spells it; ``value`` is None for a line
-    ``-KEY``. ``problem`` says why it is no setting, empty for one that it is.
+    without ``=``: ``-KEY``, or a broken one. ``problem`` says why it is no
+    setting, empty for one that it is.
     """
 
     key: bytes
@@ -198,16 +202,44 @@ def meant(line: bytes) -> bytes:
     if text.startswith(COMMENTS):
         return b""
     text = text.lstrip(b"=")
-    name = _visible(text.partition(b"=")[0], b"-\"'")
+    name = _visible(text.partition(b"=")[0], AROUND)
     if b"=" not in text:  # as in other files: KEY: VALUE, or KEY VALUE
         name = re.split(NAME_ALONE, name, maxsplit=1)[0]
-    parts: list[bytes] = []
-    for part in with_slashes(name).split(b"/"):
-        if part == b"..":
-            del parts[-1:]
-        elif part not in {b"", b"."}:
-            parts.append(part)
+    parts = [part for _, part in _walk(with_slashes(name))[0]]
     return b"/".join(parts[2:] if parts[:2] == [b"proc", b"sys"] else parts)
+
+
+def detours(key: bytes) -> list[tuple[int, bytes]]:
+    """
+    Return the names in a key that ``..`` leads out of again, each with its place.
+
+    Args:
+        key: What stands before the ``=`` of a line, or before its value.
+
+    Returns:
+        Names as in a key with slashes: as long as what stands in *key*.
+
+    >>> detours(b"- net/a.b/../ipv4/tcp_tw_reuse "), detours(b"net.a/b.//.ipv4.tcp_tw_reuse")
+    ([(6, b'a.b')], [(4, b'a.b')])
+    """
+    name = _visible(key.removeprefix(BYTE_ORDER_MARK), AROUND + b":=")
+    begin = key.find(name)
+    return [(begin + at, part) for at, part in _walk(with_slashes(name))[1]]
+
+
+def _walk(path: bytes) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:
+    """Return the names on a path with their places: those that it keeps, and those left again."""
+    kept: list[tuple[int, bytes]] = []
+    left: list[tuple[int, bytes]] = []
+    at = 0
+    for part in path.split(b"/"):
+        if part == b"..":
+            left += kept[-1:]
+            del kept[-1:]
+        elif part not in {b"", b"."}:
+            kept.append((at, part))
+        at += len(part) + 1
+    return kept, left
 
 
 def _visible(text: bytes, others: bytes = b"") -> bytes:

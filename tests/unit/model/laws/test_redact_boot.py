@@ -21,6 +21,7 @@ from tests.unit.made_boot import NAMES, any_boot, boot, program
 from tests.unit.made_groups import settings, snapshot
 
 SECRETS = (b"alice", b"acme", b"203.0.113.7", b"ticket", b"s3cret", b"hostname", b"vip")
+SECRETS += (b"carol", b"dave", b"bobby", b"erin")
 
 TOLD = boot(
     {
@@ -32,6 +33,9 @@ TOLD = boot(
             b"net.ipv4.tcp_tw_reuse = s3cret\n"
             b"net.ipv4.tcp_tw_reuse: 1 # alice\n"
             b"net.ipv4.tcp_tw_reuse acme\n"
+            b"net/carol/../ipv4/tcp_tw_reuse = 1\n"
+            b"'dave/../net/bobby/../ipv4/tcp_tw_*: 1\n"
+            b"net.erin/a.//.ipv4.tcp_tw_reuse = 1\n"
             b"kernel.x = alice\rnet.ipv4.tcp_fin_timeout = 30\r# acme\n"
         ),
         b"/etc/sysctl.d/60-link.conf": SysctlFile(
@@ -113,7 +117,10 @@ def test_every_line_has_the_same_outcome(facts):
     if isinstance(redacted, BootFacts):
         assert outcomes(facts, in_order(facts)) == outcomes(redacted, in_order(redacted))
     else:
-        assert any(set(b"*?[{\\") & set(file.name) for file in facts.tree.files)
+        files = facts.tree.files
+        assert any(
+            set(b"*?[{\\") & set(file.name) or b"net/a*/../" in file.content for file in files
+        )
 
 
 @given(any_boot())
@@ -160,6 +167,9 @@ def test_lines_keep_their_numbers_and_judged_ones_their_values():
         b"net.ipv4.tcp_tw_reuse = xxxxxx",
         b"net.ipv4.tcp_tw_reuse: 1 # xxxxx",
         b"net.ipv4.tcp_tw_reuse xxxx",
+        b"net/xxxxx/../ipv4/tcp_tw_reuse = 1",
+        b"'xxxx/../net/xxxx1/../ipv4/tcp_tw_*: 1",
+        b"net.xxxxxx.//.ipv4.tcp_tw_reuse = 1",
         b"xxxxxxxx = xxxxx\rnet.ipv4.tcp_fin_timeout = 30\r# xxxx",
         b"",
     ] == file.content.split(b"\n")
@@ -187,6 +197,22 @@ def test_a_name_that_is_a_pattern_cannot_be_replaced():
 
     assert "is a pattern" in redact_boot(facts).reason
     assert b"/etc/sysctl.d/1-file.conf" == redact_boot(alone).tree.files[0].path
+
+
+@pytest.mark.parametrize("name", [b"a*", b"{a,b}", b"a\\b", b"\xff"])
+def test_a_name_in_a_key_that_is_a_pattern_cannot_be_replaced(name):
+    """Nor can one that is no text: all is left out, as other names would lead elsewhere."""
+    line = b"net/%s/../ipv4/tcp_tw_reuse = 1\n" % name
+    facts = boot({b"/etc/sysctl.d/a.conf": line})
+
+    assert "a name in a key" in redact_boot(facts).reason
+
+
+def test_more_short_names_than_there_are_replacements():
+    """Two names never become one, as their lines would override each other."""
+    lines = b"".join(b"net/%c/../ipv4/tcp_tw_reuse = 1\n" % letter for letter in b"abcdefghijk")
+
+    assert "a name in a key" in redact_boot(boot({b"/etc/sysctl.d/a.conf": lines})).reason
 
 
 @given(some.sets(NAMES))
