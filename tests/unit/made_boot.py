@@ -146,6 +146,8 @@ LINES = some.one_of(
             b"net/alice/../ipv4/tcp_tw_* = 1",
             b"'alice/../net/ipv4/tcp_tw_reuse' 1",
             b"net/a*/../ipv4/tcp_tw_reuse = 1",
+            b"\x1c\rnet.ipv4.tcp_fin_timeout = 20",
+            b"\xc2\xa0\rnet.ipv4.tcp_fin_timeout = 20",
             b"=net.ipv4.tcp_fin_timeout = 40",
             b"\r",
             b"",

@@ -275,7 +275,7 @@ def _masked(text: bytes) -> bytes:
     r"""
     Return a text of the same length that says nothing.
 
-    Blanks, the first mark of a comment, ``=`` and bytes that are no UTF-8 stay.
+    Blanks of any kind, the first mark of a comment, ``=`` and bytes that are no UTF-8 stay.
 
     >>> _masked(b"# a = b\xfec")
     b'# x = x\xffx'
@@ -290,7 +290,7 @@ def _masked(text: bytes) -> bytes:
 
 def _mark(character: str) -> bytes:
     """Return as many marks as a character has bytes; one that is no text stays none."""
-    if character in " \t\n\v\f\r=":
+    if character.isspace() or character == "=":
         return character.encode()
     if "\udc80" <= character <= "\udcff":
         return NO_TEXT
