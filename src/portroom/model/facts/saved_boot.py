@@ -7,24 +7,15 @@ from portroom.model.facts.document import RawText, SavedBoot, SavedSysctlFile, S
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.sysctl_files import (
     CREDENTIAL,
-    DANGLING,
-    DEVICE,
     DIRECTORIES,
-    DIRECTORY,
-    FIFO,
     FILE,
+    KINDS,
     LARGE,
-    LOOP,
-    NULL,
-    SOCKET,
     SYSCTL_CONF,
-    UNREADABLE,
     SysctlFile,
     SysctlTree,
     Unseen,
 )
-
-KINDS = frozenset({FILE, NULL, DIRECTORY, DANGLING, LOOP, FIFO, SOCKET, DEVICE, LARGE, UNREADABLE})
 
 MOST_CONTENT_BYTES = 256 << 10
 """All sysctl files of a host are about 10 KB; a Snapshot is to stay small enough to send."""

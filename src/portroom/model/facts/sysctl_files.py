@@ -45,6 +45,9 @@ DEVICE = "device"
 LARGE = "large file"
 UNREADABLE = "unreadable file"
 
+KINDS = frozenset({FILE, NULL, DIRECTORY, DANGLING, LOOP, FIFO, SOCKET, DEVICE, LARGE, UNREADABLE})
+"""All of them."""
+
 ENDLESS = frozenset({FIFO, DEVICE})
 """Kinds for which a boot program may wait, or read, without end."""
 
