@@ -42,6 +42,10 @@ NOTES = 3
 """The most oddities that one reason tells."""
 
 
+ONE_WRITE_TAKES = "one write takes"
+"""How the reason of a write begins of which the kernel took a part."""
+
+
 class Written(NamedTuple):
     """
     What one write(2) did, or several on one descriptor.
@@ -135,7 +139,7 @@ def write_once(
     if offset and not done.refusal:
         notes.append(f"{KNOWN[key].later}: it begins at byte {offset}")
     if KNOWN[key].take is _take_ports and not done.refusal and done.consumed_bytes < len(data):
-        notes.append(f"one write takes {done.consumed_bytes} of {len(data)} bytes")
+        notes.append(f"{ONE_WRITE_TAKES} {done.consumed_bytes} of {len(data)} bytes")
     return Written(done.consumed_bytes, done.value, done.refusal, _sentence(notes))
 
 

@@ -33,6 +33,12 @@ Source: Python io.TextIOWrapper, _CHUNK_SIZE.
 """
 
 
+# Why a file is not read, also for who says what to do about it.
+SAME_NAME = "the same name in an earlier directory"
+NO_SUFFIX = "the name does not end in .conf"
+HIDDEN = "does not read hidden files"
+NAME_IS_PATTERN = "its name is a pattern, which finds other files"
+
 MOST_COMPARED_BYTES = 1 << 22
 """Bytes of names times bytes of patterns that are compared; it takes about half a second."""
 
@@ -67,7 +73,7 @@ def readings(tree: SysctlTree, rules: Dialect) -> Iterator[Reading]:
     # A name that is a pattern may lead to a file that is hidden under its own name, and
     # from its own file to others.
     paths = {one.file.path for one in read}
-    elsewhere = Fate(UNREAD, None, "its name is a pattern, which finds other files")
+    elsewhere = Fate(UNREAD, None, NAME_IS_PATTERN)
     unread += (Reading(file, elsewhere) for file in chosen.values())
     yield from (one for one in unread if one.file.path not in paths)
 
@@ -113,8 +119,7 @@ def _fate_of_file(
         return None
     other = chosen[file.name]
     how = _what_it_is(other)
-    reason = "the same name in an earlier directory"
-    return Fate(MASKED, Place(other.path, 0), f"{reason}, {how}" if how else reason)
+    return Fate(MASKED, Place(other.path, 0), f"{SAME_NAME}, {how}" if how else SAME_NAME)
 
 
 def _what_it_is(file: SysctlFile) -> str:
@@ -135,9 +140,9 @@ def _why_unread(file: SysctlFile, rules: Dialect) -> str:
         versioned = file.directory in DIRECTORIES or _is_credential(file)
         return f"{rules.name if versioned else rules.program} does not read {_what(file)}"
     if not file.name.endswith(SUFFIX):
-        return "the name does not end in .conf"
+        return NO_SUFFIX
     if file.name.startswith(b".") and not rules.reads_hidden:
-        return f"{rules.program} does not read hidden files"
+        return f"{rules.program} {HIDDEN}"
     return f"it is a {file.kind}" if file.kind in rules.hides_nothing else ""
 
 

@@ -11,7 +11,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -163,7 +162,7 @@ def _course(
     if program == TUNED:
         run.assign(TUNED, _profile(facts), _as_tuned_takes_it)
         if facts.tuned is None or facts.tuned.reapplies:
-            run.apply_files(TUNED, [key for key in keys if not _is_excluded(key, facts)])
+            run.apply_files(TUNED, keys)
     version = _version(facts, program)
     return Course(program, version, run.holdings, run.state, tuple(dict.fromkeys(run.unseen)))
 
@@ -186,9 +185,10 @@ class _Run:
 
     def apply_files(self, program: str, keys: Sequence[str]) -> None:
         """Let a program apply the sysctl files."""
-        booted = boot(
-            self.facts.tree, dialect(program, _version(self.facts, program)), keys, self.state
-        )
+        rules = dialect(program, _version(self.facts, program))
+        if program == TUNED and self.facts.tuned:
+            rules = rules._replace(left_out=self.facts.tuned.excluded)
+        booted = boot(self.facts.tree, rules, keys, self.state)
         self.state = dict(booted.state)
         self.unseen += booted.unseen
         for verdict in booted.verdicts:
@@ -305,9 +305,3 @@ def _as_tuned_takes_it(writer: BootWriter, state: Mapping[str, str]) -> tuple[by
             return None, Fate(OVERRIDDEN, None, f"the kernel holds {held}, and {value} leaves it")
         value = number
     return value.encode("utf-8", "surrogateescape"), Fate(APPLIED)
-
-
-def _is_excluded(key: str, facts: BootFacts) -> bool:
-    """Say whether tuned leaves a sysctl out when it applies the files again."""
-    patterns = facts.tuned.excluded if facts.tuned else ()
-    return any(fnmatch.fnmatchcase(key, pattern) for pattern in patterns)

@@ -126,6 +126,7 @@ class _Names:
         files = (file.name for file in facts.tree.files if file.directory in DIRECTORIES)
         self._files = _ranked(files)
         self._others: dict[str, dict[str, int]] = {}
+        self._tree = facts.tree
 
     def path(self, path: bytes) -> bytes:
         """Return the replacement of the path of a sysctl file, or of a directory of them."""
@@ -168,7 +169,9 @@ class _Names:
 
     def tuned(self, tuned: Tuned) -> Tuned:
         """Return what tuned does without the names of profiles, and of keys not judged."""
-        keys = [row.key for row in SETTINGS]
+        # tuned compares its patterns with keys as they are spelled in the files.
+        keys = {row.key for row in SETTINGS}
+        keys |= set(_keys_as_spelled(self._tree)) if tuned.excluded else set()
         return msgspec.structs.replace(
             tuned,
             profiles=tuple(self._other(name, "writer") for name in tuned.profiles),
@@ -247,6 +250,14 @@ def _piece(piece: bytes, masks: Masks, *, emptied: bool) -> bytes:
     if not TELLING.search(piece):
         return piece
     return b"" if emptied else _masked(piece)
+
+
+def _keys_as_spelled(tree: SysctlTree) -> Iterator[str]:
+    """Yield the keys of all judged lines as they stand there."""
+    for file in tree.files:
+        for piece in re.split(rb"[\r\n]", file.content):
+            if _is_judged(piece):
+                yield piece[: _key_end(piece)].decode("utf-8", "surrogateescape").strip()
 
 
 def _key_end(piece: bytes) -> int:

@@ -16,8 +16,16 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from portroom.model.facts.ports import LAST_PORT, PortSet
-from portroom.model.facts.sysctl_files import SYSCTL_CONF, shown
-from portroom.model.laws.acceptance import KNOWN, RANGE_KEY, RESERVED_KEY, START_KEY, write_once
+from portroom.model.facts.sysctl_files import shown
+from portroom.model.laws.acceptance import (
+    KNOWN,
+    ONE_WRITE_TAKES,
+    RANGE_KEY,
+    RESERVED_KEY,
+    START_KEY,
+    write_once,
+)
+from portroom.model.laws.file_order import HIDDEN, NAME_IS_PATTERN, NO_SUFFIX, SAME_NAME
 from portroom.model.laws.outcomes import (
     APPLIED,
     BROKEN,
@@ -29,6 +37,7 @@ from portroom.model.laws.outcomes import (
     Place,
 )
 from portroom.model.laws.proc_parsers import INT_MIN
+from portroom.model.laws.sysctl_lines import LEFT_OUT
 
 LONGEST_PROPOSAL = 60
 """Characters of a value that a remedy repeats; words do for a longer one."""
@@ -83,7 +92,7 @@ def _of_applied(line: Line) -> str:
         return ""
     if sure := _proposal(line):
         return f"Write {sure}."
-    if "one write takes" in line.fate.reason:
+    if ONE_WRITE_TAKES in line.fate.reason:
         return "Shorten the list: runs such as 9000-9100 take less room."
     if line.key == RANGE_KEY and re.fullmatch(ONE, text):
         return f"Write both ends, as in {line.held}."
@@ -127,7 +136,7 @@ def _shape(key: str) -> str:
 
 def _of_broken(line: Line) -> str:
     """Return the whole line as it should be."""
-    if "leaves it out" in line.fate.reason:
+    if line.fate.reason.endswith(LEFT_OUT):
         return "Take the key out of that configuration."
     return f"Write {line.key} = {_proposal(line) or 'VALUE'}, and nothing else in that line."
 
@@ -144,7 +153,7 @@ def _of_masked(line: Line) -> str:
     if by is None:
         return ""
     # What hides files without a line of its own, a link or an empty file, takes no line.
-    if ", " in line.fate.reason:
+    if line.fate.reason != SAME_NAME:
         return f"Remove {shown(by.path)}, if this line is meant."
     return f"Move the line into {shown(by.path)}, or remove that file."
 
@@ -153,18 +162,16 @@ def _of_unread(line: Line) -> str:
     """Return where the line, or its file, should go."""
     path, reason = line.place.path, line.fate.reason
     name = posixpath.basename(path)
-    if "does not end in .conf" in reason:
+    if reason == NO_SUFFIX:
         return f"Rename it to {shown(name)}.conf."
-    if "hidden files" in reason:
+    if reason.endswith(HIDDEN):
         return f"Rename it to {shown(name.lstrip(b'.'))}."
-    if "is a pattern" in reason:
+    if reason == NAME_IS_PATTERN:
         return "Rename it: letters, digits, dots and dashes, and .conf at the end."
     if line.fate.by is not None:
         where = f"line {line.fate.by.line} of " if line.fate.by.line else ""
         return f"Mend {where}{shown(line.fate.by.path)}: what stands behind is lost."
-    if path == SYSCTL_CONF or "does not read" in reason:
-        return "Move the line to a file such as /etc/sysctl.d/90-ports.conf."
-    return ""
+    return "Move the line to a file such as /etc/sysctl.d/90-ports.conf."
 
 
 RULES: Mapping[str, Callable[[Line], str]] = {

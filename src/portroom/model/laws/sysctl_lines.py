@@ -33,6 +33,8 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 NAME_ALONE = rb"[:\s]"
 """What ends the name in a line without ``=``."""
 
+LEFT_OUT = "leaves it out"
+
 FOLDERS = frozenset(
     {b"", b"fs", b"kernel", b"net", b"net/core", b"net/ipv4", b"net/ipv6", b"vm"}
     | {b"net/netfilter", b"net/unix", b"dev", b"user"}
@@ -105,7 +107,7 @@ def _judged(name: bytes, value: bytes, rules: Dialect) -> Assignment:
     if not value and rules.empty_value != WRITES_NEWLINE:
         return Assignment(key, value, "the value is empty")
     if rules.left_out and _is_left_out(name, rules.left_out):
-        return Assignment(key, value, f"the configuration of {rules.program} leaves it out")
+        return Assignment(key, value, f"the configuration of {rules.program} {LEFT_OUT}")
     return Assignment(key, value)
 
 

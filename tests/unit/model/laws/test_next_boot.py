@@ -214,6 +214,16 @@ def test_tuned_leaves_out_what_is_excluded():
     assert "15000 65000" == holding(replace(boot(ARTICLE), tuned=tuned)).value
 
 
+def test_tuned_compares_what_is_excluded_with_the_key_as_it_is_spelled():
+    """
+    A pattern with dots does not keep a line with a dot too many from being applied again.
+    """
+    tuned = replace(REAPPLIES, excluded=("net.ipv4.ip_local_*",))
+    files = {**ARTICLE, CONF: OLD_ADVICE.replace(b"net.ipv4", b"net..ipv4")}
+
+    assert "15000 64000" == holding(replace(boot(files), tuned=tuned)).value
+
+
 def test_lines_of_files_are_not_taken_for_a_profile():
     """
     That tuned applies files again is told as a writer too, and each line is written once.

@@ -241,6 +241,15 @@ def test_tuned_at_the_sysctl_files_stays_what_it_is():
     assert (REAPPLY, "/etc/sysctl.conf", 3) == (writer.name, writer.file, writer.line)
 
 
+def test_what_tuned_leaves_out_stays_as_far_as_it_counts():
+    """A pattern stays that fits a judged key as it is spelled in a file, and no other."""
+    line = b"net..ipv4.tcp_tw_reuse = 1\nnet.acme.x = 1\n"
+    tuned = Tuned(version=(2, 27), starts=True, excluded=("net..*", "net.acme.*"))
+    read = msgspec.structs.replace(boot({b"/etc/sysctl.conf": line}), tuned=tuned)
+
+    assert ("net..*",) == redact_boot(read).tuned.excluded
+
+
 def test_values_of_writers_stay_as_far_as_they_count():
     """Variables stay variables, comparisons and quotes stay, numbers too."""
 
