@@ -45,7 +45,7 @@ def read_boot(root: str = HERE, proc: str = PROC, keys: Sequence[str] = KEYS) ->
     where = _folder(root)
     gaps: list[Gap] = []
     program = _or(NO_PROGRAM, lambda: read_boot_program(where, proc), gaps)
-    others = _or(BootWriters(), lambda: read_boot_writers(keys, where, proc), gaps)
+    others = _or(BootWriters(), lambda: _others(program, keys, where, proc), gaps)
     tree = _or(SysctlTree(), lambda: read_tree(where), gaps)
     return BootFacts(
         program=program,
@@ -55,6 +55,12 @@ def read_boot(root: str = HERE, proc: str = PROC, keys: Sequence[str] = KEYS) ->
         root=shown(os.fsencode(where)),
         gaps=(*gaps, *program.gaps, *others.gaps),
     )
+
+
+def _others(program: BootProgram, keys: Sequence[str], root: str, proc: str) -> BootWriters:
+    """Return what else sets the sysctls; what is installed is looked up once."""
+    known = None if program is NO_PROGRAM else program.installed
+    return read_boot_writers(keys, root, proc, known)
 
 
 def read_held(keys: Sequence[str], proc: str = PROC) -> dict[str, str | None]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from portroom.kernel.boot_installed import installed_programs
@@ -29,6 +29,7 @@ from portroom.model.facts.boot import (
     TUNED,
     BootWriter,
     BootWriters,
+    Version,
 )
 from portroom.model.facts.gaps import Gap
 from portroom.model.laws.sysctl_lines import with_dots, with_slashes
@@ -152,7 +153,12 @@ and the notes of systemd 240, Cilium pull request 32128.
 """
 
 
-def read_boot_writers(keys: Sequence[str], root: str = "/", proc: str = PROC) -> BootWriters:
+def read_boot_writers(
+    keys: Sequence[str],
+    root: str = "/",
+    proc: str = PROC,
+    installed: Mapping[str, Version | None] | None = None,
+) -> BootWriters:
     """
     Say what sets any of the keys besides the boot program.
 
@@ -161,6 +167,8 @@ def read_boot_writers(keys: Sequence[str], root: str = "/", proc: str = PROC) ->
         root: The folder that stands for ``/``. For any but ``/`` only files
             count, never processes nor the kernel command line.
         proc: Where the proc file system of this host is mounted.
+        installed: The programs below *root*, None to find out: lists of packages
+            are long.
 
     Returns:
         The writers in the order in which they write, as far as there is one,
@@ -177,7 +185,7 @@ def read_boot_writers(keys: Sequence[str], root: str = "/", proc: str = PROC) ->
     if os.path.realpath(base) == b"/":
         writers += _of_kernel_command_line(keys, proc, gaps)
         writers += _of_processes(keys, proc, gaps)
-    installed = installed_programs(base)
+    installed = installed_programs(base) if installed is None else installed
     if TUNED in installed:
         tuned, found, missing = read_tuned(keys, base, installed[TUNED])
         writers += found
