@@ -117,6 +117,10 @@ def interrupted(*words: str, delay_s: float = 0.0) -> Ended:
         stderr=subprocess.PIPE,
         # A terminal signals the whole group, the command's own children too.
         process_group=0,
+        # The tests may run in the background of a shell, which makes it ignored.
+        preexec_fn=lambda: signal.signal(  # noqa: PLW1509 - one thread alone runs
+            signal.SIGINT, signal.default_int_handler
+        ),
     )
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         # Before, Python itself is starting, and not yet portroom.

@@ -205,7 +205,14 @@ def test_ctrl_c_ends_with_130_and_no_traceback():
             os.write(writing, bytes(4096))
     os.set_blocking(writing, True)
     process = subprocess.Popen(
-        [*PORTROOM, "sessions"], stdout=writing, stderr=subprocess.PIPE, text=True
+        [*PORTROOM, "sessions"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        # The tests may run in the background of a shell, which makes it ignored.
+        preexec_fn=lambda: signal.signal(  # noqa: PLW1509 - one thread alone runs
+            signal.SIGINT, signal.default_int_handler
+        ),
     )
     wait_until(lambda: waits_for_its_reader(process.pid), "portroom waits for its reader")
     process.send_signal(signal.SIGINT)
