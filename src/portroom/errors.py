@@ -35,15 +35,37 @@ class InvalidRequestError(PortroomError):
 
 
 class NotPermittedError(PortroomError):
-    """A right is missing; the message names the capability."""
+    """
+    A right is missing; the message names the capability.
+
+    ``NotPermittedError.changing`` is the same where a change was asked for.
+    """
 
     exit_status = 3
+
+    @classmethod
+    def changing(cls, message: str, hint: str = "") -> NotPermittedError:
+        """Return the error of a change that was not made."""
+        error = cls(message, hint)
+        error.exit_status = ChangeError.exit_status
+        return error
 
 
 class NotSupportedError(PortroomError):
-    """This kernel does not have the feature, for certain."""
+    """
+    This kernel does not have the feature, for certain.
+
+    ``NotSupportedError.changing`` is the same where a change was asked for.
+    """
 
     exit_status = 3
+
+    @classmethod
+    def changing(cls, message: str, hint: str = "") -> NotSupportedError:
+        """Return the error of a change that was not made."""
+        error = cls(message, hint)
+        error.exit_status = ChangeError.exit_status
+        return error
 
 
 class KernelDataError(PortroomError):
@@ -58,5 +80,23 @@ class ChangeError(PortroomError):
     exit_status = 4
 
 
+class RefusedError(ChangeError):
+    """The plan is unsafe; the message tells all reasons at once."""
+
+
+class ConflictError(ChangeError):
+    """Somebody else changed what the plan was made from; it was left as it is."""
+
+
 class WriteError(ChangeError):
     """A write failed: a file, a setting, or standard output took nothing."""
+
+
+class RollbackError(ChangeError):
+    """
+    What was written could not be put back: neither as before nor as asked.
+
+    The message tells the exact state, the hint the commands that mend it.
+    """
+
+    exit_status = 5

@@ -1,0 +1,1 @@
+"""Write: the only room that changes settings."""

@@ -1,0 +1,1 @@
+"""Advice: what to do, and what to know before."""
