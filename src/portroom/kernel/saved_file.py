@@ -1,4 +1,4 @@
-"""Read a saved Snapshot from a file that a user named."""
+"""Read a file that a user named: a saved Snapshot, a plan."""
 
 from __future__ import annotations
 
@@ -24,24 +24,39 @@ def read_snapshot(path: str) -> Snapshot:
         NotPermittedError: It may not be read.
         KernelDataError: It is no whole Snapshot.
     """
+    content = read_named(path, f"--snapshot {path!r}", "Its owner alone may read a Snapshot.")
+    return decode(content, path)
+
+
+def read_named(path: str, told: str, right: str, limit: int = FILE_BYTES) -> bytes:
+    """
+    Return all bytes of a plain file; never wait for a FIFO or a device.
+
+    Args:
+        path: As the user named it.
+        told: How an error calls it.
+        right: What an error says of the right that is missing.
+        limit: The most bytes that it may have.
+
+    Raises:
+        InvalidRequestError: There is no such plain file.
+        NotPermittedError: It may not be read.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except PermissionError as error:
-        raise NotPermittedError(
-            f"--snapshot {path!r}: {error.strerror}.", "Its owner alone may read a Snapshot."
-        ) from None
+        raise NotPermittedError(f"{told}: {error.strerror}.", right) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidRequestError(f"--snapshot {path!r}: {reason}.") from None
+        raise InvalidRequestError(f"{told}: {reason}.") from None
     try:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
-            raise InvalidRequestError(f"--snapshot {path!r}: not a plain file.")
-        if found.st_size > FILE_BYTES:
-            raise InvalidRequestError(f"--snapshot {path!r}: {found.st_size} bytes are too many.")
-        content = b"".join(iter(lambda: os.read(handle, CHUNK_BYTES), b""))
+            raise InvalidRequestError(f"{told}: not a plain file.")
+        if found.st_size > limit:
+            raise InvalidRequestError(f"{told}: {found.st_size} bytes are too many.")
+        return b"".join(iter(lambda: os.read(handle, CHUNK_BYTES), b""))
     except OSError as error:
-        raise InvalidRequestError(f"--snapshot {path!r}: {error.strerror}.") from None
+        raise InvalidRequestError(f"{told}: {error.strerror}.") from None
     finally:
         os.close(handle)
-    return decode(content, path)
