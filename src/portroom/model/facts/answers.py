@@ -13,6 +13,7 @@ import msgspec
 from portroom.model.facts.boot_lines import BootCandidate
 from portroom.model.facts.snapshot import Gap, NetnsId
 from portroom.model.facts.sockets import Owner
+from portroom.model.facts.trial import PendingTrial
 
 SCHEMA_VERSION = 1
 
@@ -164,7 +165,12 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Status(Answer, frozen=True, kw_only=True):
-    """One screen: the range, the tightest destinations, sessions by state."""
+    """
+    One screen: the range, the tightest destinations, sessions by state.
+
+    ``trials`` are those of the whole system, in whatever namespace; none in an
+    answer from a saved Snapshot.
+    """
 
     range: RangeUse | None
     tightest: tuple[Key, ...]
@@ -173,6 +179,7 @@ class Status(Answer, frozen=True, kw_only=True):
     drift: tuple[Drift, ...] = ()
     findings: tuple[Finding, ...] = ()
     boot_conflicts: tuple[BootConflict, ...] = ()
+    trials: tuple[PendingTrial, ...] = ()
 
 
 class Session(msgspec.Struct, frozen=True):

@@ -15,6 +15,26 @@ import msgspec
 
 from portroom.model.facts.answers import SCHEMA_VERSION, Answer
 from portroom.model.facts.change import ChangePlan, Request, SettingChange, Step
+from portroom.model.facts.trial import PendingTrial
+
+__all__ = [
+    "CONFLICT",
+    "DONE",
+    "NETNS_GONE",
+    "OPEN",
+    "PERSISTING",
+    "PUT_BACK",
+    "SET",
+    "TRIAL",
+    "UNDO",
+    "WRITING",
+    "Changed",
+    "Entry",
+    "Journal",
+    "PendingTrial",
+    "Trial",
+    "Who",
+]
 
 # Phases that are open.
 WRITING = "writing"  # its steps are being written, or were when the writer died
@@ -93,21 +113,6 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     def is_open(self) -> bool:
         """Say whether the change is still under way."""
         return self.phase in OPEN
-
-
-class PendingTrial(msgspec.Struct, frozen=True):
-    """
-    A trial that waits for its confirmation, as every command can see it.
-
-    ``guarded`` says whether a guardian is awake for it; ``left_s`` is what is
-    left of it, negative where it should have been taken back.
-    """
-
-    number: int
-    words: tuple[str, ...]
-    netns: str
-    left_s: float
-    guarded: bool
 
 
 class Journal(Answer, frozen=True, kw_only=True):

@@ -1,0 +1,38 @@
+"""A trial that waits for its confirmation: a change that takes itself back.
+
+Apart from the journal, so that a command that only reads pays for nothing else.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+PATIENCE_S = 5.0
+"""A guardian wakes each second: one that did not act by then is stopped, or gone."""
+
+
+class PendingTrial(msgspec.Struct, frozen=True):
+    """
+    A trial that waits for its confirmation, as every command can see it.
+
+    ``guarded`` says whether a guardian is awake for it; ``left_s`` is what is
+    left of it, negative where it should have been taken back.
+    """
+
+    number: int
+    words: tuple[str, ...]
+    netns: str
+    left_s: float
+    guarded: bool
+
+    @property
+    def is_overdue(self) -> bool:
+        """
+        Say whether it expired and nobody takes it back.
+
+        >>> PendingTrial(1, (), "host", -1.0, True).is_overdue
+        False
+        >>> PendingTrial(1, (), "host", -1.0, False).is_overdue
+        True
+        """
+        return self.left_s < (-PATIENCE_S if self.guarded else 0.0)
