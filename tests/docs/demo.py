@@ -12,6 +12,7 @@ another host. Rules of this file:
 - nothing outlives it: the first process of its process namespace ends all others;
 - /run is its own, so ``ip netns`` leaves no name behind;
 - /etc is its own too, and no sysctl file of the machine is left in it;
+- so is /var/lib, so that changes have a journal that nobody else sees;
 - the first process calls itself systemd, so that it is what boots this host;
 - what the examples show is settled before the first command runs, but for the clock.
 """
@@ -33,7 +34,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tests.docs.own_etc import keep_the_range_twice, no_sysctl_files
+from tests.docs.own_etc import (
+    keep_the_range_twice,
+    mount_empty,
+    no_sysctl_files,
+    own_state_folder,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,6 +52,7 @@ DATABASE = ("10.0.0.20", 5432)
 CACHE = ("10.0.0.30", 6379)
 PAYMENTS = ("192.0.2.80", 443)
 CLIENT = "203.0.113.7"
+BROKER = ("0.0.0.0", 25672)
 
 PR_SET_NAME = 15
 IP_LOCAL_PORT_RANGE = 51
@@ -122,8 +129,9 @@ def run(pages: Sequence[Page], *, crowd: str = "web", deadline_s: float = 120.0)
 def inside(crowd: str) -> None:
     """Make the host, run the commands of standard input, and tell what they printed."""
     pages = json.load(sys.stdin)
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+    mount_empty("/run")
     no_sysctl_files()
+    own_state_folder()
     LIBC.prctl(PR_SET_NAME, b"systemd", 0, 0, 0)
     socket.sethostname(HOST)
     ip("link set lo up")
@@ -194,6 +202,15 @@ def containers() -> None:
         program("api", pairs, 300 if name == "blue" else 12, inside=name)()
 
 
+def office() -> None:
+    """A web server with little to do, beside a message broker in the way of a wider range."""
+    network()
+    for name, address in (("postgres", DATABASE), ("beam.smp", BROKER)):
+        program(name, serve, address)()
+    program("sshd", listen, ("0.0.0.0", 22))()
+    program("gunicorn", connect, DATABASE, 150)()
+
+
 def nobody() -> None:
     """A namespace in which nothing runs."""
 
@@ -204,8 +221,15 @@ CROWDS: dict[str, Callable[[], None]] = {
     "nobody": nobody,
     "drifted": keep_the_range_twice,
     "mended": keep_the_range_twice,
+    "outage": web,
+    "boxes": containers,
+    "article": nobody,
+    "office": office,
 }
 """By the name in the examples; those who share one share a host, and what they change there."""
+
+CHANGED = frozenset({"mended", "outage", "boxes", "article", "office"})
+"""Hosts that examples change: each page has one of its own."""
 
 
 def network() -> None:

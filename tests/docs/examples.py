@@ -3,7 +3,7 @@ The console examples of the documentation: find them, run them, compare their sh
 
 An example is a fenced ``console`` block below a line ``<!-- example: CROWD -->``, in which
 a line after ``$ `` is a command (``> `` continues it) and the rest is what it printed. All
-examples of one page that share a crowd share one shell.
+examples of one page that share a crowd share one shell; what a page changes, none other sees.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def run(examples: list[Example]) -> dict[Example, str]:
     printed = {}
     for crowd in dict.fromkeys(example.crowd for example in examples):
         pages = by_page(example for example in examples if example.crowd == crowd)
-        for some in batches(pages):
+        alone = crowd in demo.CHANGED
+        for some in [[page] for page in pages] if alone else batches(pages):
             commands = [[example.command for example in page] for page in some]
             for page, found in zip(some, demo.run(commands, crowd=crowd), strict=True):
                 printed.update(zip(page, found, strict=True))

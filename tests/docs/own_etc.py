@@ -29,6 +29,21 @@ def no_sysctl_files() -> None:
             mount_empty(folder)
 
 
+def own_state_folder() -> None:
+    """
+    Let /var/lib be links to what is in it, so that what is added ends with the host.
+
+    /run must be its own already.
+    """
+    real = Path("/run/var-lib")
+    real.mkdir()
+    subprocess.run(["mount", "--rbind", "/var/lib", str(real)], check=True)
+    mount_empty("/var/lib")
+    for path in real.iterdir():
+        if path.name != "portroom":
+            Path("/var/lib", path.name).symlink_to(path)
+
+
 def mount_empty(folder: str) -> None:
     """Put an empty folder in the place of another."""
     options = ["-t", "tmpfs", "-o", "mode=755"]

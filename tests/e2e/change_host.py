@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.docs.own_etc import mount_empty, no_sysctl_files
+from tests.docs.own_etc import no_sysctl_files, own_state_folder
 from tests.e2e.faults import alone
 from tests.kernel.harness import LIBC
 
@@ -50,17 +49,6 @@ def on_a_host(job: Callable[[], Any], *, init: str = "systemd") -> Any:
         return job()
 
     return alone(begin)
-
-
-def own_state_folder() -> None:
-    """Let /var/lib be links to what is in it, so that what is added ends with the test."""
-    real = Path("/run/var-lib")
-    real.mkdir()
-    subprocess.run(["mount", "--rbind", "/var/lib", str(real)], check=True)
-    mount_empty("/var/lib")
-    for path in real.iterdir():
-        if path.name != "portroom":
-            Path("/var/lib", path.name).symlink_to(path)
 
 
 class State(NamedTuple):
