@@ -175,6 +175,25 @@ def closing_start(datagram: memoryview) -> int | None:
     return start if length == CLOSING_BYTES and same_sequence else None
 
 
+def split(datagram: memoryview) -> Iterator[memoryview]:
+    """
+    Yield the single messages of a datagram.
+
+    Raises:
+        KernelDataError: The bytes are no chain of messages.
+    """
+    start, end = 0, len(datagram)
+    while start < end:
+        length = int.from_bytes(datagram[start : start + 4], "little")
+        if not HEADER.size <= length <= end - start:
+            raise KernelDataError(
+                f"netlink: expected a message of {HEADER.size} to {end - start} bytes, "
+                f"got one of {length}."
+            )
+        yield datagram[start : start + length]
+        start += length + 3 & ~3
+
+
 def raise_refusal(closing: memoryview) -> None:
     """
     Raise what a closing message says, nothing if all went well.
