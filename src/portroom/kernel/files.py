@@ -73,6 +73,8 @@ KIND_OF_TYPE = {
     stat.S_IFBLK: DEVICE,
 }
 
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
 KIND_OF_ERROR = {errno.ENOENT: DANGLING, errno.ENOTDIR: DANGLING, errno.ELOOP: LOOP}
 
 
@@ -195,13 +197,13 @@ def _read(folder: int, name: bytes, limit: int) -> Found:
         # It may have been exchanged meanwhile.
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return Found(UNREADABLE)
-        content = _read_up_to(descriptor, limit + 1)
+        content = read_up_to(descriptor, limit + 1)
     finally:
         os.close(descriptor)
     return Found(LARGE) if len(content) > limit else Found(FILE, content)
 
 
-def _read_up_to(descriptor: int, limit: int) -> bytes:
+def read_up_to(descriptor: int, limit: int) -> bytes:
     """Return the bytes of an open file, at most so many."""
     parts, left = [], limit
     while left and (part := os.read(descriptor, min(left, 1 << 20))):
@@ -215,3 +217,31 @@ def _kind(status: os.stat_result) -> str:
     if stat.S_ISCHR(status.st_mode) and status.st_rdev == os.makedev(1, 3):
         return NULL
     return KIND_OF_TYPE.get(stat.S_IFMT(status.st_mode), UNREADABLE)
+
+
+def not_ours(status: os.stat_result, wanted: str, largest_bytes: int) -> tuple[str, str]:
+    """
+    Return why something is not this user's own to rely on, and what to do; empty if it is.
+
+    Root's counts as one's own; what somebody else may write, or reach under another
+    name, does not.
+
+    Args:
+        status: Of the thing itself, not of what a link leads to.
+        wanted: FILE or DIRECTORY.
+        largest_bytes: What a file may have.
+    """
+    mode, names, size_bytes = status.st_mode, status.st_nlink, status.st_size
+    kind = "symbolic link" if stat.S_ISLNK(mode) else _kind(status)
+    foreign = status.st_uid not in {0, os.geteuid()}
+    troubles = [
+        (kind != wanted, f"is a {kind} and no {wanted}", "Move it out of the way."),
+        (foreign, f"belongs to uid {status.st_uid}", "Give it to root, if it is right."),
+        (mode & OTHERS_WRITE, "may be written by others than its owner", "Use chmod go-w on it."),
+    ]
+    if wanted == FILE:
+        troubles += [
+            (names > 1, f"has {names} names (hard links)", "Put a copy in its place."),
+            (size_bytes > largest_bytes, f"has {size_bytes} bytes, too many", "Look inside."),
+        ]
+    return next(((trouble, hint) for is_so, trouble, hint in troubles if is_so), ("", ""))
