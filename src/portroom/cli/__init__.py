@@ -97,7 +97,7 @@ def _explain(error: Exception) -> int:
     if isinstance(error, click.Abort):
         return INTERRUPTED
     if isinstance(error, click.UsageError):
-        return _tell(_usage(error), USAGE)
+        return _tell(usage_sentence(error), USAGE)
     if isinstance(error, click.ClickException):
         return _tell(error.format_message(), error.exit_code)
     if isinstance(error, OSError) and error.errno in NO_ROOM:
@@ -111,7 +111,7 @@ def _explain(error: Exception) -> int:
     return _tell(told(error), BUG)
 
 
-def _usage(error: object) -> str:
+def usage_sentence(error: object) -> str:
     """Return wrong usage as one sentence and where the right one is told."""
     import click
 
@@ -124,14 +124,10 @@ def _usage(error: object) -> str:
 
 def _tell(message: str, status: int) -> int:
     """Write one sentence to stderr, if somebody reads it, and return *status*."""
-    from portroom.cli.files import discard_output
+    from portroom.cli.output import talk
     from portroom.render.units import printable
 
-    try:
-        sys.stderr.write(f"portroom: {printable(message)}\n")
-        sys.stderr.flush()
-    except (OSError, AttributeError, ValueError):
-        discard_output(sys.stderr)
+    talk(printable(message))
     return status
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -15,6 +16,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sessions": ("sessions", "The sockets, as netstat lists them."),
     "settings": ("settings", "The settings that matter, now and at the next boot."),
     "boot": ("boot", "Which line decides at the next boot."),
+    "set": ("set", "Change settings, with a plan before and a way back."),
+    "plan": ("plan", "What `set` would write, kept in a file."),
+    "apply": ("apply", "Carry out a plan that was kept."),
+    "confirm": ("confirm", "Keep a change that is on trial."),
+    "undo": ("undo", "Take the last change back."),
+    "recover": ("recover", "Take back what did not complete."),
+    "journal": ("journal", "What was changed, by whom, and how it ended."),
     "snapshot": ("snapshot", "Save what was read, to answer from it later."),
     "completion": ("completion", "Print the completion script of a shell."),
 }
@@ -22,6 +30,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 Of each command the module in this room, whose attribute is named alike, and
 the first line of its help: `--help` imports none of them.
 """
+
+SILENT = frozenset({"set", "apply", "confirm", "undo", "recover", "completion"})
+"""Commands that tell nothing of an expired trial: those that change recover it themselves."""
 
 FIRST = "status"
 """What `portroom` alone answers."""
@@ -79,6 +90,16 @@ class Commands(click.Group):
                 ctx,
             ) from None
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that is called, and tell of a trial that nobody took back."""
+        try:
+            result = super().invoke(ctx)
+        except SystemExit:
+            _tell_expired(ctx.invoked_subcommand)
+            raise
+        _tell_expired(ctx.invoked_subcommand)
+        return result
+
     def format_commands(
         self,
         ctx: click.Context,  # noqa: ARG002 - click's signature
@@ -97,6 +118,19 @@ class Commands(click.Group):
 @click.version_option(__version__, message="portroom %(version)s")
 def portroom() -> None:
     """Tell how many more connections fit on this host."""
+
+
+def _tell_expired(name: str | None) -> None:
+    """Tell on stderr of a trial that expired and was not taken back."""
+    if name in SILENT:
+        return
+    from portroom.api.trials import pending
+
+    if any(one.is_overdue for one in pending()):
+        from portroom.cli.output import talk
+        from portroom.render.trials import EXPIRED
+
+        talk(EXPIRED)
 
 
 def _in_order(words: Sequence[str]) -> str:

@@ -23,7 +23,12 @@ NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EM
 """What file systems without hard links answer: FAT, some network mounts."""
 
 
-def write_file(path: str, content: bytes, *, replace: bool = False) -> None:
+REPLACE_HINT = "Give --force to replace it."
+
+
+def write_file(
+    path: str, content: bytes, *, replace: bool = False, hint: str = REPLACE_HINT
+) -> None:
     """
     Write a file of mode 0600, all of it or nothing.
 
@@ -31,6 +36,7 @@ def write_file(path: str, content: bytes, *, replace: bool = False) -> None:
         path: Where; its folder must exist.
         content: All its bytes.
         replace: Take the place of a regular file that is there already.
+        hint: What to do where one is there already.
 
     Raises:
         InvalidRequestError: Something is there that may not be replaced.
@@ -38,14 +44,14 @@ def write_file(path: str, content: bytes, *, replace: bool = False) -> None:
     """
     from pathlib import Path
 
-    check_target(path, replace=replace)
+    check_target(path, replace=replace, hint=hint)
     target = Path(path)
     draft = target.with_name(f".portroom-{os.urandom(8).hex()}.tmp")
     try:
         _write_draft(draft, content)
         _put_in_place(draft, target, replace=replace)
     except FileExistsError:
-        raise _exists(target) from None
+        raise _exists(target, hint) from None
     except OSError as error:
         raise WriteError(f"Could not write {path!r}: {error.strerror!r}.") from None
     finally:
@@ -53,7 +59,7 @@ def write_file(path: str, content: bytes, *, replace: bool = False) -> None:
             draft.unlink()
 
 
-def check_target(path: str, *, replace: bool) -> None:
+def check_target(path: str, *, replace: bool, hint: str = REPLACE_HINT) -> None:
     """
     Refuse a name that may not be written to, before any work is done.
 
@@ -73,14 +79,12 @@ def check_target(path: str, *, replace: bool) -> None:
             hint="Leave --out away to write to standard output.",
         )
     if not replace:
-        raise _exists(target)
+        raise _exists(target, hint)
 
 
-def _exists(target: Path) -> InvalidRequestError:
+def _exists(target: Path, hint: str) -> InvalidRequestError:
     """Return the error for a file that is there already."""
-    return InvalidRequestError(
-        f"{str(target)!r} exists already.", hint="Give --force to replace it."
-    )
+    return InvalidRequestError(f"{str(target)!r} exists already.", hint)
 
 
 def _write_draft(draft: Path, content: bytes) -> None:

@@ -25,6 +25,12 @@ EXIT_STATUSES = {
     130: "interrupted",
 }
 
+CHANGE_STATUSES = {
+    "_4": "refused, in conflict or taken back; the system is as it was before",
+    "_5": "neither as before nor as asked: a person is needed",
+}
+"""What commands that change add to them."""
+
 
 def exit_statuses(**others: str) -> str:
     """

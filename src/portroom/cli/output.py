@@ -93,8 +93,12 @@ def tell_gaps(answers: Sequence[Any], output: str) -> None:
 
 
 def talk(sentence: str) -> None:
-    """Write a sentence for the person at the terminal to stderr."""
-    sys.stderr.write(f"portroom: {sentence}\n")
+    """Write a sentence for the person at the terminal to stderr, if somebody reads it."""
+    try:
+        sys.stderr.write(f"portroom: {sentence}\n")
+        sys.stderr.flush()
+    except (OSError, AttributeError, ValueError):
+        discard_output(sys.stderr)
 
 
 def style(*, plain: bool = False, wide: bool = False) -> Style:
@@ -166,6 +170,11 @@ def write_text(text: str, look: Style, *, pager: bool = False) -> None:
         click.echo_via_pager(content.decode(), color=look.colour)
     else:
         write(content)
+
+
+def tell(text: str, look: Style) -> None:
+    """Write text for a person, all of it at once and never through a pager."""
+    write_text(text, look)
 
 
 def write(content: bytes) -> None:

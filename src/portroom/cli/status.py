@@ -24,11 +24,14 @@ def status(
     How many more connections fit to the tightest destination; the local port
     range and its size; the tightest destinations with who holds their ports;
     sessions by state, and what `ss -s` prints; settings that the next boot changes;
-    what could not be seen. Needs no root, changes nothing.
+    changes on trial; what could not be seen. Needs no root, changes nothing.
     """
     from portroom.api import look
+    from portroom.api.trials import with_trials
     from portroom.cli.output import show
     from portroom.render import status as screen
 
     answers = ask(source(netns, all_netns, snapshot), look.status)
+    if snapshot is None:
+        answers = [with_trials(one) for one in answers]
     show(answers, screen, output=output, plain=plain, all_netns=all_netns)

@@ -9,6 +9,7 @@ from portroom.render import gaps, headroom
 from portroom.render.drift import conflict_sentences, drift_sentences
 from portroom.render.flow import wrap
 from portroom.render.table import Cell, Column, as_table
+from portroom.render.trials import trial_lines
 from portroom.render.units import (
     Style,
     number,
@@ -38,7 +39,10 @@ def all_as_text(answers: Sequence[Status], style: Style) -> str:
     lines = _all_headline(ranked, style)
     lines += _ranges(answers, style)
     lines += ["", *as_table(COLUMNS, [_row(one, style) for one in ranked], style)]
-    return "\n".join([*lines, "", *_drifts(answers, style), *gaps.footer(answers, style)]) + "\n"
+    # Each answer has those of the whole system.
+    trials = [trial for answer in answers for trial in answer.trials]
+    lines += ["", *trial_lines(trials, style)]
+    return "\n".join([*lines, *_drifts(answers, style), *gaps.footer(answers, style)]) + "\n"
 
 
 def _drifts(answers: Sequence[Status], style: Style) -> list[str]:

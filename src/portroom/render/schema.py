@@ -21,6 +21,8 @@ from portroom.model.facts.answers import (
     Status,
 )
 from portroom.model.facts.boot_answer import Boot, BootOfKey
+from portroom.model.facts.change import ChangePlan
+from portroom.model.facts.journal import Changed, Journal
 
 ANSWERS: dict[str, type[Answer]] = {
     "boot": Boot,
@@ -28,11 +30,21 @@ ANSWERS: dict[str, type[Answer]] = {
     "sessions": Sessions,
     "settings": SettingsAnswer,
     "status": Status,
+    "plan": ChangePlan,
+    "set": Changed,
+    "apply": Changed,
+    "confirm": Journal,
+    "undo": Journal,
+    "recover": Journal,
+    "journal": Journal,
 }
 """The answer of each command, by the command's name."""
 
 ALONE: dict[str, type[Answer]] = {"boot": BootOfKey}
 """What a command answers of one thing alone, where it is not of namespaces."""
+
+TOGETHER = frozenset({"set", "apply", "confirm", "undo", "recover", "journal"})
+"""Commands with one answer, however many namespaces it is about."""
 
 SNAPSHOT = "snapshot"
 """The command whose JSON is no answer but the Snapshot itself."""
@@ -60,7 +72,7 @@ def as_json_schema(command: str) -> str:
     _, found = msgspec.json.schema_components(answers, ref_template="#/$defs/{name}")
     shapes = {title: _complete(shape) for title, shape in found.items()}
     names = [answer.__name__ for answer in answers]
-    if command not in ALONE:
+    if command not in ALONE and command not in TOGETHER:
         shapes["Namespaces"] = _namespaces(*names)
         names.append("Namespaces")
     document = {

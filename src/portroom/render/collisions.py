@@ -1,0 +1,107 @@
+"""What a new range takes in that something else counts on, and what holds ports now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from portroom.model.facts.change import REFUSAL, Collision, HeldPort
+from portroom.model.facts.sockets import Owner
+from portroom.render.changes import INDENT
+from portroom.render.flow import wrap
+from portroom.render.owners import identity
+from portroom.render.table import Cell, Column, as_table
+from portroom.render.units import Style, paint, plural, printable
+
+MOST_ROWS = 10
+"""Rows that are told unless wide; the rest is a number."""
+
+KINDS = {
+    "listener": "listener",
+    "bound": "bound port",
+    "udp": "UDP socket",
+    "udp_client": "UDP client",
+    "published": "published port",
+    "vxlan": "VXLAN",
+    "nodeport": "NodePort",
+    "service": "service",
+}
+"""What a person calls the kinds of ``Collision``."""
+
+COLUMNS = (
+    Column("PORTS"),
+    Column("PROTO", drop=2),
+    Column("KIND", drop=1),
+    Column("WHAT", least=15),
+    Column("WHOSE", least=15),
+    Column("", drop=3),
+)
+
+
+def collision_lines(collisions: Sequence[Collision], style: Style) -> list[str]:
+    """Return a table of what the range takes in, what refuses the change first."""
+    if not collisions:
+        return []
+    ranked = sorted(collisions, key=lambda one: one.severity != REFUSAL)
+    shown = ranked if style.wide or len(ranked) <= MOST_ROWS + 1 else ranked[:MOST_ROWS]
+    lines = wrap("The range then takes in ports that something else counts on:", style)
+    lines += as_table(COLUMNS, [_row(one) for one in shown], style)
+    return lines + more(len(ranked) - len(shown), style)
+
+
+def more(count: int, style: Style) -> list[str]:
+    """Return the line that counts what is not told."""
+    text = f"and {count:,} more: -o wide tells all."
+    return [paint(line, "dim", style) for line in wrap(text, style)] if count else []
+
+
+def _row(one: Collision) -> tuple[str | Cell, ...]:
+    """Return the cells of one run of ports."""
+    is_refused = one.severity == REFUSAL
+    return (
+        Cell(ports_text(one.first, one.last), "red" if is_refused else "yellow"),
+        one.protocol,
+        KINDS.get(one.kind, printable(one.kind)),
+        printable(one.label),
+        owners_text(one.owners),
+        "refused" if is_refused else "warning",
+    )
+
+
+def ports_text(first: int, last: int) -> str:
+    """
+    Return a run of ports as it would be typed.
+
+    >>> ports_text(80, 80), ports_text(30000, 32767)
+    ('80', '30000-32767')
+    """
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def owners_text(owners: Sequence[Owner]) -> str:
+    """Return the first process, and how many more there are."""
+    if not owners:
+        return ""
+    rest = f" and {len(owners) - 1} more" if len(owners) > 1 else ""
+    return identity(owners[0]) + rest
+
+
+def held_lines(held: Sequence[HeldPort], style: Style) -> list[str]:
+    """Return which ports to be reserved an outgoing connection holds now, and whose."""
+    if not held:
+        return []
+    shown = held if style.wide or len(held) <= MOST_ROWS + 1 else held[:MOST_ROWS]
+    text = (
+        "Held now by outgoing connections, so that nothing can listen there "
+        "until they end; reserving does not end them:"
+    )
+    lines = wrap(text, style)
+    for one in shown:
+        lines += wrap(_held(one), style, indent=INDENT, hang=INDENT * 2)
+    return lines + more(len(held) - len(shown), style)
+
+
+def _held(one: HeldPort) -> str:
+    """Return one port, how many connections hold it, and whose they are."""
+    whose = owners_text(one.owners)
+    text = f"{one.protocol} {one.port}: {plural(one.sockets, 'connection')}"
+    return f"{text} of {whose}" if whose else text

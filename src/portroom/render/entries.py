@@ -1,0 +1,114 @@
+"""Entries of the journal that a command touched: what each was, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from portroom.model.facts.change import FileStep
+from portroom.model.facts.journal import (
+    CONFLICT,
+    DONE,
+    NETNS_GONE,
+    PERSISTING,
+    PUT_BACK,
+    TRIAL,
+    UNDO,
+    WRITING,
+    Entry,
+    Journal,
+)
+from portroom.render import gaps
+from portroom.render.changes import (
+    INDENT,
+    change_lines,
+    file_text,
+    namespaces_of,
+    options_text,
+    step_lines,
+)
+from portroom.render.document import as_json
+from portroom.render.flow import wrap
+from portroom.render.journal import as_csv_text, as_jsonl
+from portroom.render.reasons import places
+from portroom.render.trials import trial_lines
+from portroom.render.units import Style, instant, paint
+
+__all__ = ["as_csv_text", "as_json", "as_jsonl", "as_text", "conflict", "touched_text"]
+
+PHASES = {
+    WRITING: ("Not finished", "red"),
+    TRIAL: ("On trial", "yellow"),
+    PERSISTING: ("Its file is being written", "yellow"),
+    DONE: ("Done", "green"),
+    PUT_BACK: ("Taken back", "green"),
+    CONFLICT: ("Conflict", "red"),
+    NETNS_GONE: ("The network namespace is gone", ""),
+}
+"""How an entry stands, and its colour."""
+
+
+def as_text(journal: Journal, style: Style) -> str:
+    """Return what a command touched, and whose and when it is."""
+    return touched_text(journal, style, "Nothing was touched.")
+
+
+def touched_text(journal: Journal, style: Style, nothing: str, *, dry_run: bool = False) -> str:
+    """
+    Return what a command touched.
+
+    Args:
+        journal: Its entries are those that were touched.
+        style: How it is to look.
+        nothing: A sentence for no entry.
+        dry_run: They would have been touched.
+    """
+    sections = [entry_lines(entry, style, dry_run=dry_run) for entry in journal.entries]
+    sections = sections or [wrap(nothing, style)]
+    if dry_run:
+        sections.append(wrap("Dry run: nothing was written.", style))
+    sections += [trial_lines(journal.pending, style), gaps.footer([journal], style)]
+    told = [section for section in sections if section]
+    return "\n".join(line for section in told for line in (*section, ""))[:-1] + "\n"
+
+
+def entry_lines(entry: Entry, style: Style, *, dry_run: bool = False) -> list[str]:
+    """Return an entry: its request, its values, and how it ended."""
+    head = f"Entry {entry.number}: {title(entry)}" if entry.number else title(entry)
+    names = namespaces_of(entry.steps)
+    lines = [paint(line, "bold", style) for line in wrap(head, style, hang=INDENT)]
+    lines += change_lines(list(dict.fromkeys(entry.changes)), style, indent=INDENT)
+    if names:
+        lines += wrap(f"in {places(names)}", style, indent=INDENT, hang=INDENT)
+    for step in entry.steps:
+        if isinstance(step, FileStep):
+            lines += wrap(file_text(step), style, indent=INDENT, hang=INDENT)
+    if not dry_run:
+        lines += outcome_lines(entry, style)
+    return [*lines, *(["", *step_lines(entry.steps, style)] if style.wide else [])]
+
+
+def title(entry: Entry) -> str:
+    """Return what an entry was, as it was asked for."""
+    if entry.action == UNDO:
+        return "undo" + (f" of entry {entry.undoes}" if entry.undoes else "")
+    return f"set {options_text(entry.request)}"
+
+
+def outcome_lines(entry: Entry, style: Style) -> list[str]:
+    """Return how an entry ended, or until when it is a trial."""
+    word, look = PHASES[entry.phase]
+    if entry.phase == TRIAL and entry.trial is not None:
+        word += f" until {instant(entry.trial.deadline_at)}"
+    text = f"{word}: {entry.outcome}" if entry.outcome else f"{word}."
+    return [paint(line, look, style) for line in wrap(text, style, indent=INDENT, hang=INDENT)]
+
+
+def conflict(journal: Journal) -> str:
+    """Return a sentence about what was left to somebody else, "" where nothing was."""
+    left = [entry for entry in journal.entries if entry.phase == CONFLICT]
+    return " ".join(f"Entry {entry.number}: {entry.outcome}" for entry in left)
+
+
+def all_as_text(answers: Sequence[Journal], style: Style) -> str:
+    """Return what several answers touched; there is one alone."""
+    return "".join(as_text(answer, style) for answer in answers)

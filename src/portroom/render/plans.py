@@ -1,0 +1,103 @@
+"""Plans of several network namespaces: a line each, and below what is alike told once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from portroom.model.facts.change import REFUSAL, WARNING, ChangePlan, Reason
+from portroom.render import gaps
+from portroom.render.changes import INDENT, arrow, value_text
+from portroom.render.flow import wrap
+from portroom.render.reasons import places, ranked, reason_lines
+from portroom.render.table import Cell, Column, Row, as_table
+from portroom.render.units import Style, plural, printable
+
+COLUMNS = (
+    Column("NETNS", least=9, middle=True),
+    Column("SETTING", least=8, middle=True),
+    Column("NOW", least=11, middle=True),
+    Column(""),
+    Column("THEN", least=11, middle=True),
+    Column("STATE"),
+)
+
+MOST_REASONS = 10
+"""Reasons that are told unless wide; of others it is said how many."""
+
+MOST_LINES = 5
+"""Lines that keep a setting of a container, told unless wide."""
+
+
+def all_as_text(plans: Sequence[ChangePlan], style: Style) -> str:
+    """Return one line a setting of each namespace, the reasons below, and their footer."""
+    return all_plans_text(plans, style) + "\n".join(gaps.footer(plans, style)) + "\n"
+
+
+def all_plans_text(plans: Sequence[ChangePlan], style: Style) -> str:
+    """Return all of some plans but their footer."""
+    rows = [row for plan in plans for row in _rows(plan, style)]
+    sections = [
+        [_headline(plans), "", *as_table(COLUMNS, rows, style)],
+        _reasons(plans, style),
+        _durable(plans, style),
+    ]
+    told = [section for section in sections if section]
+    return "\n".join(line for section in told for line in (*section, ""))
+
+
+def _headline(plans: Sequence[ChangePlan]) -> str:
+    """Return how many namespaces change, and how many are refused."""
+    changing = [plan for plan in plans if plan.steps and not plan.refusals]
+    refused = [plan for plan in plans if plan.refusals]
+    text = f"{len(changing):,} of {plural(len(plans), 'network namespace')} to change"
+    return text + (f", {len(refused):,} refused." if refused else ".")
+
+
+def _rows(plan: ChangePlan, style: Style) -> Iterator[Row]:
+    """Yield the cells of each setting of one namespace."""
+    name, state = printable(plan.netns.name), _state(plan)
+    if not plan.changes:
+        yield name, "", "", "", "", state
+    for one in plan.changes:
+        before, after = value_text(one.before), value_text(one.after)
+        yield name, printable(one.name), before, arrow(style), after, state
+        # The namespace and its state stand in its first line alone.
+        name, state = "", Cell("")
+
+
+def _state(plan: ChangePlan) -> Cell:
+    """Return in a word how a plan stands."""
+    if plan.refusals:
+        return Cell("refused", "red")
+    if not plan.steps:
+        return Cell("nothing to do", "dim")
+    warned = any(one.severity == WARNING for one in plan.reasons)
+    return Cell("warning", "yellow") if warned else Cell("to change", "green")
+
+
+def _reasons(plans: Sequence[ChangePlan], style: Style) -> list[str]:
+    """Return each refusal and warning once, with the namespaces it is about."""
+    found: dict[Reason, list[str]] = {}
+    for plan in plans:
+        for reason in plan.reasons:
+            if style.wide or reason.severity in {REFUSAL, WARNING}:
+                found.setdefault(reason, []).append(plan.netns.name)
+    order = ranked(list(found))
+    shown = order if style.wide else order[:MOST_REASONS]
+    lines = []
+    for reason in shown:
+        lines += reason_lines(reason, style, f" in {places(found[reason])}")
+    left = len(order) - len(shown)
+    return lines + (wrap(f"and {left:,} more: -o wide tells all.", style) if left else [])
+
+
+def _durable(plans: Sequence[ChangePlan], style: Style) -> list[str]:
+    """Return the lines that keep settings of containers and pods, each once."""
+    every = list(dict.fromkeys(line for plan in plans for line in plan.durable))
+    if not every:
+        return []
+    shown = every if style.wide else every[:MOST_LINES]
+    text = "A value written into a running container or pod dies with it. To keep it:"
+    lines = [*wrap(text, style), *(INDENT + printable(line) for line in shown)]
+    left = len(every) - len(shown)
+    return lines + (wrap(f"and {left:,} more: -o wide tells all.", style) if left else [])

@@ -1,0 +1,52 @@
+"""Trials that wait for their confirmation: what is left, and how to keep or end one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from portroom.model.facts.trial import PendingTrial
+from portroom.render.flow import TIED, wrap
+from portroom.render.units import Style, duration, paint, printable
+
+EXPIRED = "a trial expired and was not taken back: run portroom recover"
+"""What every command that only reads tells on stderr when that is so."""
+
+
+def trial_lines(trials: Sequence[PendingTrial], style: Style) -> list[str]:
+    """Return a sentence for each trial, red where it should have been taken back."""
+    lines = []
+    for trial in {one.number: one for one in trials}.values():
+        look = "red" if trial.is_overdue else "yellow"
+        text = wrap(trial_sentence(trial), style, hang="  ")
+        lines += [paint(line, look, style) for line in text]
+    return lines
+
+
+def trial_sentence(trial: PendingTrial) -> str:
+    """
+    Return one trial in words, some of its blanks TIED.
+
+    >>> trial_sentence(PendingTrial(12, ("tcp_tw_reuse=1",), "host", -3.0, True))
+    'Trial 12 (tcp_tw_reuse=1 in host) expired and is being taken back.'
+    """
+    words = " ".join(map(printable, trial.words))
+    name = f"Trial {trial.number} ({words} in {printable(trial.netns)})"
+    if trial.is_overdue:
+        return f"{name} expired and was not taken back: portroom{TIED}recover."
+    if trial.left_s < 0:
+        return f"{name} expired and is being taken back."
+    keep = f"portroom confirm {trial.number}".replace(" ", TIED)
+    text = f"{name} is taken back in {left_text(trial.left_s)}, unless confirmed: {keep}."
+    if not trial.guarded:
+        text += f" No guardian is awake: after that, portroom{TIED}recover takes it back."
+    return text
+
+
+def left_text(seconds: float) -> str:
+    """
+    Return what is left of a trial, in whole seconds.
+
+    >>> left_text(80.7), left_text(0.2)
+    ('1 min 20 s', '0 s')
+    """
+    return duration(int(seconds)) if seconds >= 1 else "0 s"
