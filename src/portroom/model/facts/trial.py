@@ -36,3 +36,19 @@ class PendingTrial(msgspec.Struct, frozen=True):
         True
         """
         return self.left_s < (-PATIENCE_S if self.guarded else 0.0)
+
+
+class TrialFile(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What the file of a trial says: where to look, and until when.
+
+    ``deadline_boottime_s`` is CLOCK_BOOTTIME of the boot named by ``boot_id``;
+    ``netns`` names the namespaces, and with ``words`` is hostile text.
+    """
+
+    schema_version: int = 1
+    number: int
+    boot_id: str
+    deadline_boottime_s: float
+    netns: tuple[str, ...]
+    words: tuple[str, ...]

@@ -1,0 +1,170 @@
+"""
+Trials that wait for their confirmation, as everybody may see them.
+
+Rules of this file:
+
+- it costs the listing of one folder, and needs no right;
+- a file there is a pointer and may be anything: what cannot be understood is a
+  Gap that names it;
+- the journal decides what a trial is, ``change.recover`` what to do about it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import math
+import os
+import stat
+import time
+
+import msgspec
+
+from portroom.kernel.files import PROC, SAFELY, read_text
+from portroom.model.facts.gaps import Gap
+from portroom.model.facts.trial import PendingTrial, TrialFile
+
+RUN = "/run/portroom"
+
+PREFIX = "trial-"
+NUMBER_DIGITS = 10
+
+LARGEST_FILE_BYTES = 1 << 20
+"""What the words of a command line and a name for each of 10,000 namespaces need, and more."""
+
+MOST_FILES = 1000
+
+AFFECTS = ("trials",)
+
+
+class TrialsSeen(msgspec.Struct, frozen=True):
+    """The trials of this boot, the first number first, and what was not understood."""
+
+    trials: tuple[PendingTrial, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+def boottime_s() -> float:
+    """
+    Return CLOCK_BOOTTIME: it goes on while the machine sleeps, and nobody can set it.
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def read_boot_id(proc: str = PROC) -> str:
+    """Return what names this boot of the system."""
+    return read_text(f"{proc}/sys/kernel/random/boot_id").strip()
+
+
+def read_trials(run: str = RUN, now_s: float | None = None, boot_id: str = "") -> TrialsSeen:
+    """
+    Return the trials that have a file in *run*, and a Gap for each that is damaged.
+
+    Args:
+        run: The folder.
+        now_s: The time on CLOCK_BOOTTIME, None for now.
+        boot_id: The boot that trials must be of, "" for this one.
+    """
+    numbers, gaps = _numbers(run)
+    trials: list[PendingTrial] = []
+    for number in numbers:
+        path = f"{run}/{PREFIX}{number}"
+        try:
+            now = boottime_s() if now_s is None else now_s
+            found = _read(path, number, boot_id or read_boot_id(), now)
+        except FileNotFoundError:
+            continue  # it ended since the folder was listed
+        except OSError as error:
+            gaps.append(_damaged(path, error.strerror or "it cannot be read"))
+            continue
+        except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+            gaps.append(_damaged(path, str(error)))
+            continue
+        if found is not None:
+            trials.append(found)
+    return TrialsSeen(tuple(trials), tuple(gaps))
+
+
+def _damaged(path: str, reason: str) -> Gap:
+    """Return what is told of a file that is none of a trial."""
+    return Gap(path, f"this file of a trial cannot be understood: {reason}", AFFECTS)
+
+
+def _numbers(run: str) -> tuple[list[int], list[Gap]]:
+    """Return the numbers of the files in a folder, sorted, and what was left out."""
+    try:
+        names = os.listdir(run)
+    except FileNotFoundError:
+        return [], []
+    except OSError as error:
+        return [], [Gap(run, f"trials cannot be looked for: {error.strerror}", AFFECTS)]
+    found = sorted(filter(None, map(number_of, names)))
+    if len(found) > MOST_FILES:
+        return found[:MOST_FILES], [Gap(run, f"it holds {len(found)} files of trials", AFFECTS)]
+    return found, []
+
+
+def number_of(name: str) -> int | None:
+    """
+    Return the number in the name of a trial's file, None for another file.
+
+    >>> number_of("trial-12"), number_of("trial-012"), number_of("lock")
+    (12, None, None)
+    """
+    digits = name.removeprefix(PREFIX)
+    is_one = name.startswith(PREFIX) and digits.isascii() and digits.isdecimal()
+    if not is_one or digits.startswith("0") or len(digits) > NUMBER_DIGITS:
+        return None
+    return int(digits)
+
+
+def _read(path: str, number: int, boot_id: str, now_s: float) -> PendingTrial | None:
+    """
+    Return what the file of a trial says, None for one of another boot.
+
+    Raises:
+        OSError: It may not be read.
+        ValueError: It is no file of a trial.
+    """
+    descriptor = os.open(path, SAFELY)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is no regular file")
+        # Of a file of this size one read gives all.
+        content = os.read(descriptor, LARGEST_FILE_BYTES)
+        guarded = _is_locked(descriptor)
+    finally:
+        os.close(descriptor)
+    file = msgspec.json.decode(content, type=TrialFile)
+    if file.number != number or not math.isfinite(file.deadline_boottime_s):
+        raise ValueError(f"it is not that of trial {number}")
+    if file.boot_id != boot_id:
+        return None
+    left_s = file.deadline_boottime_s - now_s
+    return PendingTrial(number, file.words, ", ".join(file.netns), left_s, guarded)
+
+
+def _is_locked(descriptor: int) -> bool:
+    """
+    Say whether somebody holds the lock of an open file.
+
+    The guardian locks its file before it gives it this name, so a look at it
+    is never in its way.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
+def is_guarded(run: str, number: int) -> bool:
+    """Say whether a guardian is awake for a trial."""
+    try:
+        descriptor = os.open(f"{run}/{PREFIX}{number}", SAFELY)
+    except OSError:
+        return False
+    try:
+        return _is_locked(descriptor)
+    finally:
+        os.close(descriptor)
