@@ -16,6 +16,7 @@ networking/nf_conntrack-sysctl.rst.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 
 import msgspec
 
@@ -24,6 +25,8 @@ from portroom.model.facts.ports import LAST_PORT, PortRange, PortSet
 from portroom.model.facts.snapshot import SettingValue
 
 RANGE_KEY = "net.ipv4.ip_local_port_range"
+
+DEFAULT_RANGE = PortRange(32768, 60999)
 
 INT_MAX = 2**31 - 1
 UINT_MAX = 2**32 - 1
@@ -52,11 +55,13 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     ``lowest`` and ``highest`` are the bounds that the kernel takes, both
     included; None where there is none or it depends on the machine.
     ``writable`` says that portroom changes this setting when asked.
-    ``absent`` says why a kernel may not have it.
+    ``absent`` says why a kernel may not have it. ``aliases`` are plain words
+    that mean it too.
     """
 
     name: str
     key: str
+    aliases: tuple[str, ...] = ()
     type: ValueType = ValueType.NUMBER
     unit: str = ""
     lowest: int | None = None
@@ -68,6 +73,11 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     does_not: str
     absent: str = "this kernel does not have it"
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return every word that means this setting, the one that is shown first."""
+        return (self.name, self.key, self.key.rpartition(".")[2], *self.aliases)
+
 
 SETTINGS = (
     Setting(
@@ -77,7 +87,7 @@ SETTINGS = (
         unit="port",
         lowest=1,
         highest=LAST_PORT,
-        default=PortRange(32768, 60999),
+        default=DEFAULT_RANGE,
         writable=True,
         meaning=(
             "The ephemeral range: local ports that the kernel chooses from for "
@@ -113,6 +123,7 @@ SETTINGS = (
     Setting(
         name="ip_unprivileged_port_start",
         key="net.ipv4.ip_unprivileged_port_start",
+        aliases=("unprivileged_port_start",),
         unit="port",
         lowest=0,
         highest=LAST_PORT,
@@ -130,6 +141,7 @@ SETTINGS = (
     Setting(
         name="ip_autobind_reuse",
         key="net.ipv4.ip_autobind_reuse",
+        aliases=("autobind_reuse",),
         lowest=0,
         highest=1,
         default=0,
@@ -147,6 +159,7 @@ SETTINGS = (
     Setting(
         name="tcp_tw_reuse",
         key="net.ipv4.tcp_tw_reuse",
+        aliases=("tw_reuse",),
         lowest=0,
         highest=2,
         default=2,
@@ -165,6 +178,7 @@ SETTINGS = (
     Setting(
         name="tcp_tw_reuse_delay",
         key="net.ipv4.tcp_tw_reuse_delay",
+        aliases=("tw_reuse_delay",),
         unit="ms",
         lowest=1,
         highest=60_000,
@@ -242,6 +256,7 @@ SETTINGS = (
     Setting(
         name="ip_local_port_step_width",
         key="net.ipv4.ip_local_port_step_width",
+        aliases=("step_width",),
         unit="port",
         lowest=0,
         highest=UINT_MAX,
@@ -338,35 +353,38 @@ def kernel_text(value: SettingValue) -> str:
     return f"{value.first} {value.last}" if isinstance(value, PortRange) else str(value)
 
 
-def setting_named(word: str) -> Setting:
+def setting_named(word: str, among: Sequence[Setting] = SETTINGS) -> Setting:
     """
     Return the setting that a person means.
 
     Args:
-        word: The name, the sysctl key with dots or slashes, or its last part.
+        word: The name or an alias, the sysctl key with dots or slashes, or its
+            last part.
+        among: The settings that may be meant.
 
     Raises:
         InvalidRequestError: There is no such setting; the nearest is named.
 
     >>> setting_named("range") is setting_named("net/ipv4/ip_local_port_range")
     True
+    >>> setting_named("tw_reuse").name
+    'tcp_tw_reuse'
     """
     dotted = word.replace("/", ".")
-    for setting in SETTINGS:
-        if dotted in (setting.name, setting.key, setting.key.rpartition(".")[2]):
+    for setting in among:
+        if dotted in setting.words:
             return setting
-    raise InvalidRequestError(f"There is no setting {word!r}.", _suggestion(dotted))
+    raise InvalidRequestError(f"There is no setting {word!r}.", _suggestion(dotted, among))
 
 
-def _suggestion(word: str) -> str:
+def _suggestion(word: str, among: Sequence[Setting]) -> str:
     """Return a sentence with the nearest name, or with all names."""
     # Only the way of an error pays for difflib.
     from difflib import get_close_matches
 
-    known = {setting.name: setting.name for setting in SETTINGS}
-    known |= {setting.key: setting.key for setting in SETTINGS}
-    known |= {setting.key.rpartition(".")[2]: setting.name for setting in SETTINGS}
+    known = {near: setting.name for setting in among for near in setting.words}
+    known |= {setting.key: setting.key for setting in among}
     nearest = get_close_matches(word, known, n=1)
     if nearest:
         return f"Did you mean {known[nearest[0]]!r}?"
-    return f"Known are {', '.join(setting.name for setting in SETTINGS)}."
+    return f"Known are {', '.join(setting.name for setting in among)}."
