@@ -15,6 +15,7 @@ namespace are ``/proc/thread-self/net``. ``/proc/sys/net`` follows the thread.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -27,6 +28,7 @@ import msgspec
 from portroom.errors import InvalidRequestError, NotPermittedError
 from portroom.kernel import netns_names
 from portroom.kernel.files import PROC
+from portroom.kernel.netns_holders import find_holder
 from portroom.kernel.netns_names import RUN, NetnsRef, Survey
 from portroom.kernel.rights import sudo_line
 from portroom.model.facts.snapshot import NetnsId
@@ -45,7 +47,16 @@ QUOTED_LETTERS = 255
 
 NAME_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 
-__all__ = ["NetnsRef", "Survey", "find", "find_all", "identify", "inside", "survey"]
+__all__ = [
+    "NetnsRef",
+    "Survey",
+    "find",
+    "find_again",
+    "find_all",
+    "identify",
+    "inside",
+    "survey",
+]
 
 
 def find(name: str, proc: str = PROC, run: str = RUN) -> NetnsRef:
@@ -92,6 +103,25 @@ def survey(proc: str = PROC, run: str = RUN) -> Survey:
     first.
     """
     return netns_names.survey(proc, run)
+
+
+def find_again(netns: NetnsId, proc: str = PROC, run: str = RUN) -> NetnsRef | None:
+    """
+    Return a namespace that ``identify`` told before in this boot, None where it is gone.
+
+    A namespace keeps its inode as long as it lives, and a later one may get
+    it; a cookie is never given twice. Without cookies the inode has to do.
+
+    Raises:
+        NotPermittedError: It may be where looking, or entering, is not allowed.
+    """
+    while (path := find_holder(netns.inode, proc, run)) is not None:
+        ref = NetnsRef(netns, path)
+        # What held it may have ended just now, and something else may hold it as well.
+        with contextlib.suppress(InvalidRequestError):
+            same = netns.cookie is None or inside(ref, read_cookie) == netns.cookie
+            return ref if same else None
+    return None
 
 
 def identify(known: NetnsId | None = None, proc: str = PROC) -> NetnsId:
