@@ -56,7 +56,7 @@ MOST_LINES = 100
 LINE_LETTERS = 200
 """What is told of one line."""
 
-RANGE = re.compile(rb"(?<![\d.:])32768\s?[-:]\s?(60999|61000|65535)(?![\d.:])")
+RANGE = re.compile(rb"(?<![\d.:])32768[ \t]?[-:][ \t]?(60999|61000|65535)(?![\d.:])")
 """The default range: 60999 since Linux 4.2, 61000 before, and what is often written instead."""
 
 COMMENT = re.compile(rb"(?:^|\s)#|<!--", re.MULTILINE)
