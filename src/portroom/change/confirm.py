@@ -1,0 +1,105 @@
+"""
+Confirm: a trial becomes a change like all others.
+
+Rules of this file:
+
+- whoever calls holds the lock;
+- the deadline is judged under the lock, and once more after everybody can see
+  that the trial is being confirmed: a guardian that does without the lock may
+  have begun in between;
+- a file is written after that alone; if it fails it is a trial again.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from portroom.change import apply, journal, trials
+from portroom.change.held import Held
+from portroom.change.places import Places
+from portroom.change.recover import EXPIRED, take_back, unconfirm
+from portroom.errors import ChangeError
+from portroom.model.facts.change import FileStep, SettingStep, inverse
+from portroom.model.facts.journal import DONE, PERSISTING, Entry
+
+CONFIRMED = "Confirmed."
+
+
+def confirm_trial(
+    places: Places,
+    entry: Entry,
+    files: Sequence[FileStep] = (),
+    verify: Callable[[], None] = lambda: None,
+    held: Held | None = None,
+) -> Entry:
+    """
+    Keep what a trial wrote, and write its file if it shall hold at the next boot.
+
+    Args:
+        places: Where the journal lies.
+        entry: A pending trial, as ``trials.choose`` gives it.
+        files: What is to be written besides, planned with the lock held.
+        verify: Raises where the files do not do what they were made for.
+        held: Namespaces that are held already; None looks for them.
+
+    Returns:
+        The closed entry.
+
+    Raises:
+        ChangeError: Too late: it was taken back.
+        ConflictError: Somebody else changed a value meanwhile; it stays a trial.
+        PortroomError: The files cannot be written; it stays a trial.
+    """
+    _refuse_late(places, entry, held)
+    apply.check(inverse(_values(entry)), held)
+    begun = msgspec.structs.replace(entry, phase=PERSISTING, steps=(*entry.steps, *files))
+    journal.update(places, begun)
+    try:
+        _check_in_time(begun)
+        apply.write(files)
+        verify()
+        return _done(places, begun)
+    except BaseException:
+        _refuse_late(places, unconfirm(places, begun), held)
+        raise
+
+
+def _refuse_late(places: Places, entry: Entry, held: Held | None) -> None:
+    """
+    Take a trial back that is past its deadline, and say so.
+
+    Raises:
+        ChangeError: It is.
+    """
+    if not trials.is_late(entry):
+        return
+    raise trials.too_late(take_back(places, entry, EXPIRED, held))
+
+
+def _check_in_time(entry: Entry) -> None:
+    """
+    Check that the deadline is still to come.
+
+    Raises:
+        ChangeError: It has come.
+    """
+    if trials.left_s(entry) <= 0:
+        raise ChangeError(f"Trial {entry.number} expired while it was being confirmed.")
+
+
+def _done(places: Places, entry: Entry) -> Entry:
+    """Close an entry that holds."""
+    closed = msgspec.structs.replace(
+        entry, phase=DONE, outcome=CONFIRMED, ended_at=datetime.datetime.now(datetime.UTC)
+    )
+    journal.update(places, closed)
+    trials.remove(places, entry.number)
+    return closed
+
+
+def _values(entry: Entry) -> tuple[SettingStep, ...]:
+    """Return the steps of a trial that the kernel holds."""
+    return tuple(step for step in entry.steps if isinstance(step, SettingStep))

@@ -1,0 +1,182 @@
+"""
+Recover: a change that did not complete never happened.
+
+Rules of this file:
+
+- whoever calls holds the lock, but for ``put_values_back``;
+- what is open and should not be is put back, value by value; what somebody else
+  changed meanwhile is left alone, and the entry tells so;
+- an entry of another boot has nothing left but its file;
+- an entry is closed on the disk before the file of its trial goes.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+
+import msgspec
+
+from portroom.change import apply, journal, trials
+from portroom.change.apply import PutBack
+from portroom.change.held import Held
+from portroom.change.places import Places
+from portroom.errors import PortroomError, RollbackError
+from portroom.kernel.trials import read_boot_id
+from portroom.model.facts.change import FileStep, SettingStep
+from portroom.model.facts.journal import (
+    CONFLICT,
+    NETNS_GONE,
+    PERSISTING,
+    PUT_BACK,
+    TRIAL,
+    Entry,
+)
+
+BROKEN_OFF = "put back: it did not complete"
+EXPIRED = "taken back: nobody confirmed it in time"
+REBOOTED = "put back by the reboot"
+
+
+def recover(places: Places, held: Held | None = None) -> tuple[Entry, ...]:
+    """
+    Put back all that did not complete, and every trial past its deadline.
+
+    Args:
+        places: Where the journal lies.
+        held: Namespaces that are held already; None looks for them.
+
+    Returns:
+        The entries that are not what they were, the oldest first.
+
+    Raises:
+        RollbackError: Something could not be put back; all else was.
+        PortroomError: Likewise, for want of a right; or the journal cannot be written.
+    """
+    journal.remove_drafts(places)
+    entries = journal.read(places).entries
+    settled: list[Entry] = []
+    errors: list[PortroomError] = []
+    # What came later stands on what came before.
+    for entry in reversed(entries):
+        try:
+            settled.append(settle(places, entry, held))
+        except PortroomError as error:
+            settled.append(entry)
+            errors.append(error)
+    settled.reverse()
+    trials.heal(places, settled)
+    if errors:
+        raise _together(errors)
+    return tuple(new for new, old in zip(settled, entries, strict=True) if new != old)
+
+
+def _together(errors: Sequence[PortroomError]) -> PortroomError:
+    """Return one error for all, the gravest kind of them."""
+    first = next((one for one in errors if isinstance(one, RollbackError)), errors[0])
+    first.message = " ".join(dict.fromkeys(one.message for one in (first, *errors)))
+    first.hint = " ".join(dict.fromkeys(one.hint for one in (first, *errors) if one.hint))
+    return first
+
+
+def settle(places: Places, entry: Entry, held: Held | None = None) -> Entry:
+    """
+    Return what became of one entry; one that is closed, or a trial in time, stays.
+
+    Raises:
+        PortroomError: As ``recover``; the entry stays open.
+    """
+    if not entry.is_open:
+        return entry
+    if entry.boot_id != read_boot_id():
+        return _after_a_reboot(places, entry)
+    if entry.phase == PERSISTING:
+        entry = unconfirm(places, entry)
+    if entry.phase == TRIAL:
+        return take_back(places, entry, EXPIRED, held) if trials.is_late(entry) else entry
+    return take_back(places, entry, BROKEN_OFF, held)
+
+
+def take_back(places: Places, entry: Entry, why: str, held: Held | None = None) -> Entry:
+    """
+    Put all steps of an entry back, and close it.
+
+    Args:
+        places: Where the journal lies.
+        entry: One that is open.
+        why: A clause for the outcome, such as EXPIRED.
+        held: Namespaces that are held already; None looks for them.
+
+    Raises:
+        PortroomError: As ``recover``; the entry stays open.
+    """
+    return _close(places, entry, apply.put_back(entry.steps, held), why)
+
+
+def unconfirm(places: Places, entry: Entry) -> Entry:
+    """
+    Make a trial again of one whose file was being written: the file is put back.
+
+    One that somebody else wrote meanwhile is left, and no longer the entry's.
+
+    Raises:
+        PortroomError: It cannot be put back; the entry stays as it is.
+    """
+    apply.put_back(_files(entry))
+    again = msgspec.structs.replace(entry, phase=TRIAL, steps=_settings(entry))
+    journal.update(places, again)
+    return again
+
+
+def put_values_back(entry: Entry, held: Held) -> PutBack:
+    """
+    Put the values of a trial back without the lock, for a guardian that does not get it.
+
+    In the namespace of a trial nobody changes anything but to end the trial,
+    and whoever ends it writes the same values.
+
+    Raises:
+        PortroomError: Some cannot be put back.
+    """
+    return apply.put_back(_settings(entry), held)
+
+
+def _after_a_reboot(places: Places, entry: Entry) -> Entry:
+    """Close an entry of another boot: the values died with that, a file did not."""
+    return _close(places, entry, apply.put_back(_files(entry)), REBOOTED)
+
+
+def _close(places: Places, entry: Entry, back: PutBack, why: str) -> Entry:
+    """Close an entry that was put back, as far as it could be."""
+    phase, outcome = _ending(entry, back, why)
+    closed = msgspec.structs.replace(
+        entry, phase=phase, outcome=outcome, ended_at=datetime.datetime.now(datetime.UTC)
+    )
+    journal.update(places, closed)
+    if entry.trial is not None:
+        trials.remove(places, entry.number)
+    return closed
+
+
+def _ending(entry: Entry, back: PutBack, why: str) -> tuple[str, str]:
+    """Return the phase in which an entry ends, and the sentence about it."""
+    sentence = f"{why[:1].upper()}{why[1:]}."
+    if back.conflicts:
+        return CONFLICT, f"{sentence} Left as it is: {'; '.join(back.conflicts)}."
+    if not back.gone:
+        return PUT_BACK, sentence
+    names = ", ".join(dict.fromkeys(step.netns.name for step in back.gone))
+    gone = f"Gone with their network namespace: the values of {names}."
+    if len(back.gone) == len(_settings(entry)) and not back.restored:
+        return NETNS_GONE, gone
+    return PUT_BACK, f"{sentence} {gone}"
+
+
+def _settings(entry: Entry) -> tuple[SettingStep, ...]:
+    """Return the steps of an entry that the kernel holds."""
+    return tuple(step for step in entry.steps if isinstance(step, SettingStep))
+
+
+def _files(entry: Entry) -> tuple[FileStep, ...]:
+    """Return the steps of an entry that a disk holds."""
+    return tuple(step for step in entry.steps if isinstance(step, FileStep))

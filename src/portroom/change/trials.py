@@ -1,0 +1,226 @@
+"""
+Trials: the file that points to one, and which namespaces have one.
+
+The file is made by the guardian, which locks it before it gives it its name: so
+nobody else can hold its lock before, and who sees the file sees it guarded. It
+is a pointer for cheap looks; whether a trial is open, the journal decides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterable
+
+import msgspec
+
+from portroom.change.places import Places, open_folder
+from portroom.errors import ChangeError, InvalidRequestError, PortroomError, RefusedError
+from portroom.kernel.trials import PREFIX, boottime_s, number_of, read_boot_id, read_trials
+from portroom.model.facts.change import SettingStep, Step
+from portroom.model.facts.journal import PUT_BACK, TRIAL, Entry, PendingTrial
+from portroom.model.facts.snapshot import NetnsId
+from portroom.model.facts.trial import TrialFile
+
+READABLE, PRIVATE = 0o644, 0o600
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+LISTED = "`portroom journal` lists the changes."
+
+NetnsKey = tuple[str, int]
+
+
+def pending(places: Places, now_s: float | None = None) -> tuple[PendingTrial, ...]:
+    """Return the trials of this boot that have a file, see ``read_trials``."""
+    return read_trials(places.run, now_s).trials
+
+
+def hold(places: Places, entry: Entry) -> int:
+    """
+    Make the file of a trial and return its locked descriptor.
+
+    As long as that is open the trial is guarded.
+
+    Raises:
+        PortroomError: The folder cannot be made, or others could write in it.
+        OSError: The file cannot be written.
+    """
+    folder = open_folder(places.run, make=True)
+    name = f"{PREFIX}{entry.number}"
+    draft = f".{name}.new"
+    try:
+        _discard(folder, draft)
+        descriptor = os.open(draft, NEW, PRIVATE, dir_fd=folder)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _write_whole(descriptor, msgspec.json.encode(_file_of(entry)))
+        os.fchmod(descriptor, READABLE)
+        os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+    finally:
+        os.close(folder)
+    return descriptor
+
+
+def _write_whole(descriptor: int, content: bytes) -> None:
+    """Write all bytes, however many one write takes."""
+    while content:
+        content = content[os.write(descriptor, content) :]
+
+
+def _file_of(entry: Entry) -> TrialFile:
+    """Return what the file of a trial says."""
+    assert entry.trial is not None
+    return TrialFile(
+        number=entry.number,
+        boot_id=entry.boot_id,
+        deadline_boottime_s=entry.trial.deadline_boottime_s,
+        netns=tuple(one.name for one in namespaces_of(entry.steps)),
+        words=entry.request.words,
+    )
+
+
+def remove(places: Places, number: int) -> None:
+    """
+    Remove the file of a trial that ended.
+
+    One that cannot be removed does no harm: ``heal`` tries again.
+    """
+    with contextlib.suppress(OSError, PortroomError):
+        folder = open_folder(places.run)
+        try:
+            _discard(folder, f"{PREFIX}{number}")
+        finally:
+            os.close(folder)
+
+
+def heal(places: Places, entries: Iterable[Entry]) -> None:
+    """
+    Remove files of trials that are not open, and those that were never finished.
+
+    Call it with the lock held. A guardian may be making its file just now, but
+    only one whose entry is open.
+    """
+    kept = {entry.number for entry in entries if entry.is_open and entry.trial}
+    with contextlib.suppress(OSError, PortroomError):
+        folder = open_folder(places.run)
+        try:
+            _remove_others(folder, kept)
+        finally:
+            os.close(folder)
+
+
+def _remove_others(folder: int, kept: set[int]) -> None:
+    """Remove the files of all trials but some, finished or not."""
+    for name in os.listdir(folder):
+        number = number_of(name.removeprefix(".").removesuffix(".new"))
+        if number is not None and number not in kept:
+            _discard(folder, name)
+
+
+def _discard(folder: int, name: str) -> None:
+    """Remove a file if it is there and can be removed."""
+    with contextlib.suppress(OSError):
+        os.unlink(name, dir_fd=folder)
+
+
+def namespaces_of(steps: Iterable[Step]) -> tuple[NetnsId, ...]:
+    """Return the namespaces that steps write in, each once."""
+    found = {key_of(step.netns): step.netns for step in steps if isinstance(step, SettingStep)}
+    return tuple(found.values())
+
+
+def key_of(netns: NetnsId) -> NetnsKey:
+    """
+    Return what tells a namespace from all others of this boot.
+
+    >>> key_of(NetnsId("web", 7, 4026532000, "named"))
+    ('cookie', 7)
+    >>> key_of(NetnsId("web", None, 4026532000, "named"))
+    ('inode', 4026532000)
+    """
+    return ("inode", netns.inode) if netns.cookie is None else ("cookie", netns.cookie)
+
+
+def is_pending(entry: Entry, boot_id: str) -> bool:
+    """Say whether an entry is a trial of this boot that somebody may confirm."""
+    return entry.trial is not None and entry.is_open and entry.boot_id == boot_id
+
+
+def pending_in(entries: Iterable[Entry], netns: Iterable[NetnsId]) -> Entry | None:
+    """Return a trial that is pending in one of these namespaces, None for none."""
+    boot_id, wanted = read_boot_id(), {key_of(one) for one in netns}
+    for entry in entries:
+        mine = {key_of(one) for one in namespaces_of(entry.steps)}
+        if is_pending(entry, boot_id) and mine & wanted:
+            return entry
+    return None
+
+
+def refuse_while_pending(entries: Iterable[Entry], netns: Iterable[NetnsId]) -> None:
+    """
+    Refuse a change in a namespace in which a trial is pending.
+
+    Call it with the lock held, after ``recover``.
+
+    Raises:
+        RefusedError: There is one; it is named.
+    """
+    entry = pending_in(entries, netns)
+    if entry is None:
+        return
+    words = " ".join(entry.request.words)
+    raise RefusedError(
+        f"Trial {entry.number} ({words!r}) is pending in this network namespace "
+        f"for another {left_s(entry):.0f} s.",
+        "Keep it with `portroom confirm`, or take it back with `portroom undo`; then try again.",
+    )
+
+
+def choose(
+    entries: Iterable[Entry], number: int | None = None, netns: NetnsId | None = None
+) -> Entry:
+    """
+    Return the pending trial that is meant: by its number, its namespace, or as the only one.
+
+    Raises:
+        InvalidRequestError: More than one is pending, and it is not told which.
+        ChangeError: There is none; it is told how the one that is meant ended.
+    """
+    entries, boot_id = tuple(entries), read_boot_id()
+    found = [one for one in entries if is_pending(one, boot_id) and _is_meant(one, number, netns)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        numbers = ", ".join(str(one.number) for one in found)
+        raise InvalidRequestError(
+            f"More than one trial is pending: {numbers}.", "Name one by its number or `--netns`."
+        )
+    ended = [one for one in entries if one.trial and _is_meant(one, number, netns)]
+    raise too_late(ended[-1]) if ended else ChangeError("No trial is pending.", LISTED)
+
+
+def too_late(entry: Entry) -> ChangeError:
+    """Return the error for a trial that has ended: when, and how."""
+    at = f" at {entry.ended_at:%H:%M:%S} UTC" if entry.ended_at else ""
+    how = "taken back" if entry.phase == PUT_BACK else "ended"
+    return ChangeError(
+        f"No trial is pending: trial {entry.number} was {how}{at}. {entry.outcome}", LISTED
+    )
+
+
+def _is_meant(entry: Entry, number: int | None, netns: NetnsId | None) -> bool:
+    """Say whether an entry is the one that was asked for."""
+    if number is not None and entry.number != number:
+        return False
+    return netns is None or key_of(netns) in map(key_of, namespaces_of(entry.steps))
+
+
+def left_s(entry: Entry, now_s: float | None = None) -> float:
+    """Return how long a trial lasts yet, by CLOCK_BOOTTIME; negative after its end."""
+    assert entry.trial is not None
+    return entry.trial.deadline_boottime_s - (boottime_s() if now_s is None else now_s)
+
+
+def is_late(entry: Entry, now_s: float | None = None) -> bool:
+    """Say whether a trial that nobody confirmed is past its deadline."""
+    return entry.phase == TRIAL and left_s(entry, now_s) <= 0
