@@ -74,11 +74,7 @@ class OwnFile(NamedTuple):
 
 def read_own(path: str, root: str = "/") -> OwnFile | None:
     """
-    Return our file as it is, None where there is none.
-
-    Args:
-        path: Absolute, as seen from inside *root*.
-        root: The folder that stands for ``/``.
+    Return our file as it is, None where there is none; arguments as of replace_own().
 
     Raises:
         RefusedError: It, or a folder on the way, is nothing that we may write.

@@ -40,6 +40,35 @@ CODES: Mapping[str, Code] = {
         REFUSAL,
         "A file was to be written for a namespace that the files of this host do not reach.",
     ),
+    "not_held_at_boot": Code(
+        REFUSAL,
+        "A value was to be kept in a file, and at the next boot something else would decide, "
+        "whatever that file is called; the line that decides is named.",
+    ),
+    "refused_at_boot": Code(
+        REFUSAL,
+        "The kernel would refuse the line of the file at the next boot, because of what it "
+        "holds by then.",
+    ),
+    "cut_at_boot": Code(
+        REFUSAL,
+        "The program that applies the files would set a part of the value only: `sysctl` of "
+        "procps takes 4 KiB of a list.",
+    ),
+    "changes_others_at_boot": Code(
+        REFUSAL, "The file would also change what another setting is after the next boot."
+    ),
+    "own_name_taken": Code(
+        REFUSAL,
+        "Under a name of portroom's file lies something else, as a link to /dev/null by which "
+        "somebody switched it off.",
+    ),
+    "set_later": Code(
+        REFUSAL,
+        "A line that runs after the sysctl files sets another value; that it really runs is "
+        "not known.",
+        (FORCE,),
+    ),
     "no_ports": Code(
         REFUSAL, "The kernel would have no port left to choose: no connect() would work.", (FORCE,)
     ),
@@ -94,6 +123,17 @@ CODES: Mapping[str, Code] = {
     "reservations_dropped": Code(
         WARNING, "`reserved=` replaces the list, and ports that were reserved no longer are."
     ),
+    "may_be_set_later": Code(
+        WARNING, "Something that runs at any time, or on some hosts, may set another value."
+    ),
+    "boot_not_sure": Code(
+        WARNING, "A part of what decides at the next boot could not be read or judged."
+    ),
+    "no_boot_program": Code(
+        WARNING,
+        "Nothing is known to apply sysctl files when this host boots: the file is written as "
+        "the likeliest program would read it.",
+    ),
     "same_parity": Code(
         WARNING,
         "Both ends of the range are even or both odd: the search leaves one end out, and the "
@@ -131,6 +171,7 @@ CODES: Mapping[str, Code] = {
     "no_reuse": Code(WARNING, "The delay has no effect while tcp_tw_reuse is 0."),
     "autobind_reuse": Code(WARNING, "Programs that bind() to port 0 may be given a shared port."),
     # Notes.
+    "persisted_already": Code(NOTE, "The next boot gives the value already; no file is written."),
     "nothing_to_do": Code(NOTE, "A setting has the wanted value already."),
     "reserved_too": Code(NOTE, "--reserve reserves ports that something counts on."),
     "reserved_outside": Code(

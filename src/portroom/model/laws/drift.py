@@ -163,12 +163,12 @@ def _typed(row: Setting, text: str | None) -> SettingValue | None:
 
 def _by_program(row: Setting, found: NextBoot, facts: BootFacts) -> Given:
     """Return what each program gives a setting, if those that are installed differ."""
-    courses = [found.course, *(one for one in found.others if _is_there(one, facts))]
+    courses = [found.course, *(one for one in found.others if is_there(one, facts))]
     given = [(one.program, _typed(row, one.state.get(row.key))) for one in courses]
     return tuple(given) if len({value for _, value in given}) > 1 else ()
 
 
-def _is_there(course: Course, facts: BootFacts) -> bool:
+def is_there(course: Course, facts: BootFacts) -> bool:
     """Say whether a program is installed and all that it reads was seen."""
     if course.program == TUNED and (facts.tuned is None or facts.tuned.starts is False):
         return False
