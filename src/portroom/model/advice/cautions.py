@@ -92,8 +92,9 @@ def _filter_lines(change: Draft) -> Iterator[Reason]:
         places = [f"{line.file}:{line.line}" for line in change.around.filters]
         yield reason(
             "filter_names_default_range",
-            f"{listed(places)} of a firewall here: the default range {DEFAULT_RANGE} is named.",
-            f"Let it admit {change.after.ephemeral} too.",
+            f"Firewall rules here name the default range {DEFAULT_RANGE}, and "
+            f"{change.after.ephemeral} goes beyond it: {listed(places)}.",
+            f"Let them admit {change.after.ephemeral}.",
         )
 
 
@@ -157,8 +158,8 @@ def _reserved_outside(change: Draft) -> Iterator[Reason]:
     if outside:
         yield reason(
             "reserved_outside",
-            f"{ports_words(outside)} lie outside the range {change.after.ephemeral}: "
-            "reserving them changes nothing now.",
+            f"Reserved outside of the range {change.after.ephemeral}: {ports_words(outside)}. "
+            "That changes nothing now.",
         )
 
 

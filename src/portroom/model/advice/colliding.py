@@ -16,6 +16,7 @@ from portroom.model.advice.collisions import (
     VXLAN,
     Occupied,
 )
+from portroom.model.advice.draft import Draft
 from portroom.model.advice.reasons import reason
 from portroom.model.advice.wording import listed, place_words, ports_words
 from portroom.model.facts.change import (
@@ -25,7 +26,6 @@ from portroom.model.facts.change import (
     Collision,
     HeldPort,
     Reason,
-    Request,
 )
 from portroom.model.facts.ports import PortRange, PortSet
 
@@ -47,13 +47,13 @@ SAID: Mapping[str, tuple[str, str]] = {
 KEEP_AWAY = "Add --reserve to reserve them in the same change."
 
 
-def reasons_of(found: Sequence[Occupied], request: Request) -> list[Reason]:
+def reasons_of(found: Sequence[Occupied], change: Draft) -> list[Reason]:
     """
     Return why collisions speak against a change, in the order of their kinds.
 
     Ports that the change itself reserves are noted, and nothing else.
     """
-    kept = request.reserve
+    kept, request = change.reserves, change.request
     reasons = []
     for kind, (code, begin) in SAID.items():
         places = [place_words(one) for one in found if one.kind == kind]
@@ -69,12 +69,12 @@ def reasons_of(found: Sequence[Occupied], request: Request) -> list[Reason]:
     return reasons
 
 
-def as_collisions(found: Iterable[Occupied], request: Request) -> tuple[Collision, ...]:
+def as_collisions(found: Iterable[Occupied], change: Draft) -> tuple[Collision, ...]:
     """Return collisions as a plan has them; NOTE is one whose port the change reserves."""
     return tuple(
         Collision(
             one.kind,
-            _severity(one, request),
+            _severity(one, change),
             one.protocol,
             one.first,
             one.last,
@@ -85,15 +85,15 @@ def as_collisions(found: Iterable[Occupied], request: Request) -> tuple[Collisio
     )
 
 
-def _severity(one: Occupied, request: Request) -> str:
+def _severity(one: Occupied, change: Draft) -> str:
     """Return how grave a collision is under the options given."""
     weight = KINDS[one.kind]
-    if request.reserve and weight.proposed:
+    if change.reserves and weight.proposed:
         return NOTE
-    return REFUSAL if weight.refuses and not request.force else WARNING
+    return REFUSAL if weight.refuses and not change.request.force else WARNING
 
 
-def held_reasons(held: Sequence[HeldPort], request: Request) -> list[Reason]:
+def held_reasons(held: Sequence[HeldPort]) -> list[Reason]:
     """Return the warning that ports to be reserved are held now."""
     if not held:
         return []
@@ -102,4 +102,4 @@ def held_reasons(held: Sequence[HeldPort], request: Request) -> list[Reason]:
         for one in held
     ]
     sentence = f"Held by outgoing connections now: {listed(names)}; no service can start there yet."
-    return [reason("held_now", sentence, request=request)]
+    return [reason("held_now", sentence)]

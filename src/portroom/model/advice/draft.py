@@ -35,6 +35,11 @@ class Draft(msgspec.Struct, frozen=True):
         return self.before.values.get(key) != self.after.values.get(key)
 
     @property
+    def reserves(self) -> bool:
+        """Say whether ports that collide are reserved in the same change."""
+        return self.request.reserve and RESERVED_KEY in self.before.values
+
+    @property
     def changes_choice(self) -> bool:
         """Say whether the range or the reserved ports change."""
         return self.changes(RANGE_KEY) or self.changes(RESERVED_KEY)

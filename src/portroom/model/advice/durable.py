@@ -78,7 +78,7 @@ def _kubernetes(values: Mapping[str, str]) -> list[str]:
 
 def _other(values: Mapping[str, str]) -> list[str]:
     """Return what can be said where the runtime is not known."""
-    return ["Where the container is started, set:"] + [
+    return ["Where the namespace is made, set:"] + [
         f"  {key} = {value}" for key, value in values.items()
     ]
 

@@ -1,7 +1,7 @@
 """What counts on ports of this host, from its sockets and from its surroundings.
 
-A socket is told with its owners where the Snapshot has rows; else the groups
-tell that it is there.
+A socket is told with its owners where the Snapshot has its row; the groups tell
+that it is there where the row could not be read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def occupied(read: Snapshot, around: Surroundings) -> tuple[Occupied, ...]:
 
 def unseen(read: Snapshot) -> Gap | None:
     """Return why the sockets of all ports are not known, or None where they are."""
-    if isinstance(read.rows, Rows):
+    if isinstance(read.rows, Rows) and read.rows.inode:
         return None
     if isinstance(read.groups, Gap):
         return read.groups
@@ -50,7 +50,7 @@ def of_sockets(read: Snapshot) -> Iterator[Occupied]:
     if isinstance(read.rows, Rows):
         by_inode = {} if isinstance(read.owners, Gap) else read.owners.by_inode
         yield from _of_rows(read.rows, by_inode)
-    elif isinstance(read.groups, Groups):
+    if isinstance(read.groups, Groups):
         for table in read.groups.tables:
             yield from _of_table(table)
 

@@ -65,14 +65,14 @@ def plan_change(
     there = occupied(read, around)
     found = collisions(choice(asked.before), choice(asked.after), there)
     kept = proposal(asked.after.reserved, found)
-    change = asked.reserving(kept) if request.reserve and kept != asked.after.reserved else asked
+    change = asked.reserving(kept) if asked.reserves else asked
     reserving = set(kept).difference(asked.before.reserved)
     held = held_now(read, reserving)
     reasons = [
         *refusals(change),
-        *reasons_of(found, request),
+        *reasons_of(found, change),
         *cautions(change),
-        *held_reasons(held, request),
+        *held_reasons(held),
     ]
     return ChangePlan(
         host=read.host,
@@ -87,7 +87,7 @@ def plan_change(
         else steps_between(read.netns, change.before, change.after),
         capacity=capacity.capacity(change),
         tightest=capacity.tightest(change),
-        collisions=as_collisions(found, request),
+        collisions=as_collisions(found, change),
         reserved_proposal=_proposed(kept, asked, found),
         suggestion=_suggestion(change, there),
         held_now=held,
@@ -122,8 +122,9 @@ def values_to_persist(
 
 
 def kept_values(change: Draft) -> dict[str, str]:
-    """Return the changed values as canonical text, in the order of writing."""
-    keys = ordered(change.before, change.after)
+    """Return all values that are wanted as canonical text, changed ones in the order of writing."""
+    wanted = [one.setting.key for one in change.wanted if one.setting.key in change.before.values]
+    keys = dict.fromkeys([*ordered(change.before, change.after), *wanted])
     return {key: kernel_text(change.after.values[key]) for key in keys}
 
 

@@ -119,9 +119,10 @@ class Collision(msgspec.Struct, frozen=True):
     """
     Ports that the new range takes in and that something else counts on.
 
-    ``kind`` is ``listener``, ``udp``, ``published``, ``vxlan``, ``nodeport``,
-    ``service``. ``first`` and ``last`` are both included; ``label`` says what
-    it is, hostile text. ``severity`` is REFUSAL or WARNING.
+    ``kind`` is ``published``, ``vxlan``, ``listener``, ``bound``, ``udp``,
+    ``service``, ``nodeport`` or ``udp_client``. ``first`` and ``last`` are both
+    included; ``label`` says what it is, hostile text. ``severity`` is REFUSAL or
+    WARNING, and NOTE where the change itself reserves the port.
     """
 
     kind: str
@@ -180,12 +181,14 @@ class Persistence(msgspec.Struct, frozen=True):
     How a change holds at the next boot: in which file, applied by which program.
 
     ``program`` is null where none is known to boot this host; ``others`` are
-    sentences about programs that would leave another value.
+    sentences about programs that would leave another value. ``values`` has the
+    canonical text that the next boot then gives, by sysctl.
     """
 
     path: str
     program: str | None
     others: tuple[str, ...] = ()
+    values: dict[str, str] = {}
 
 
 class ChangePlan(Answer, frozen=True, kw_only=True):
