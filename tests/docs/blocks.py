@@ -19,6 +19,7 @@ from msgspec.inspect import type_info
 
 from portroom import errors
 from portroom.cli.commands import COMMANDS, portroom
+from portroom.model.advice.reasons import CODES
 from portroom.model.facts import document
 from portroom.model.facts.settings import SETTINGS
 from portroom.model.laws.dialects import DIALECTS, Dialect
@@ -28,6 +29,7 @@ from tests.docs.pages import ROOT
 
 MEANINGS = ROOT / "docs/reference/fields.toml"
 SCHEMA = "src/portroom/render/schemas/snapshot.json"
+REMEDIES = ROOT / "docs/reference/reasons.toml"
 DIALECT_WORDS = ROOT / "docs/explanation/dialects.toml"
 
 UNITS = {
@@ -93,8 +95,8 @@ def options(name: str) -> str:
     for parameter in found.get_params(context):
         if isinstance(parameter, click.Option):
             record = parameter.get_help_record(context)
-            assert record is not None
-            rows.append((f"`{record[0]}`", " ".join(record[1].split())))
+            if record is not None:  # None for one that portroom gives to itself
+                rows.append((f"`{record[0]}`", " ".join(record[1].split())))
         else:
             rows.append((f"`{parameter.make_metavar(context)}`", "See above."))
     return table(("option", "meaning"), rows)
@@ -161,7 +163,10 @@ def _inner(kind: Any) -> Iterator[type[msgspec.Struct]]:
 def fields_of(struct: type[msgspec.Struct], here: list[type[msgspec.Struct]]) -> str:
     """Return the table of the fields of one type, under a heading; *here* are this page's."""
     meanings = tomllib.loads(MEANINGS.read_text())
+    config = struct.__struct_config__
     rows = []
+    if config.tag is not None:
+        rows.append((f"`{config.tag_field}`", "text", "", f"Always `{config.tag}`."))
     for field in msgspec.structs.fields(struct):
         unit, meaning = told(meanings, struct, field.name)
         rows.append(
@@ -204,6 +209,7 @@ NAMES = {
     "NoneType": "null",
     "AnyType": "anything",
     "CustomType": "ports as text",
+    "BytesType": "base64",
 }
 
 
@@ -233,7 +239,8 @@ def settings() -> str:
     """Return a section for each setting."""
     return "\n\n".join(
         f"### {setting.name}\n\n"
-        f"`{setting.key}`, {setting.scope.value}{_unit(setting)}, default {_default(setting)}.\n\n"
+        f"`{setting.key}`, {setting.scope.value}{_unit(setting)}, default {_default(setting)}"
+        f"{', writable' if setting.writable else ''}.\n\n"
         f"{setting.meaning}\n\n*{setting.does_not}*"
         for setting in SETTINGS
     )
@@ -249,6 +256,22 @@ def _default(setting: Any) -> str:
     if setting.default is None:
         return "by machine"
     return f"`{setting.default}`" if str(setting.default) else "none"
+
+
+def reasons(severity: str) -> str:
+    """Return a section for each code of a reason of some severity."""
+    remedies = tomllib.loads(REMEDIES.read_text())
+    return "\n\n".join(
+        f"### {code}\n\n{row.meaning}{_lifted(row.lifted_by)}\n\n"
+        f"**What to do:** {remedies.get(code, '**not documented**')}"
+        for code, row in CODES.items()
+        if row.severity == severity
+    )
+
+
+def _lifted(options: tuple[str, ...]) -> str:
+    """Return a sentence with the options that lift a refusal."""
+    return f" Lifted by {' or '.join(f'`{one}`' for one in options)}." if options else ""
 
 
 def error_classes() -> list[type[errors.PortroomError]]:

@@ -53,7 +53,7 @@ def test_the_table_has_every_room_and_no_other():
 def test_the_layers_are_those_of_the_contract():
     """Who may import whom is drawn as import-linter checks it."""
     assert contract("Higher rooms")["layers"] == drawn("cli |")
-    assert contract("In model")["layers"] == drawn("(advice)")
+    assert contract("In model")["layers"] == drawn("advice")
 
 
 def test_what_is_drawn_without_parentheses_exists():

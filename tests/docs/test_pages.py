@@ -28,7 +28,9 @@ TERMS = """
     local port, ephemeral range, reserved ports, eligible ports, endpoint, 4-tuple, operation,
     connect, bind0, bind, held, holder, owner, occupancy, headroom, exhaustion, churn, hold time,
     netns, setting, drift, gap, finding, plan, step, inverse, key, in doubt, Snapshot, session,
-    probe, sticky, boot program, candidate, dialect, outcome, persisted, winner, writer
+    probe, sticky, boot program, candidate, dialect, outcome, persisted, winner, writer,
+    capacity, collision, confirm, conflict, entry, guardian, journal, limit, note, own file, phase,
+    put back, reason, recover, refusal, trial, undo, warning
 """
 
 FORBIDDEN = re.compile(
