@@ -19,12 +19,13 @@ from portroom.kernel.namespaces import identify, inside
 from portroom.kernel.netns_names import NetnsRef
 from portroom.kernel.owners import read_owners
 from portroom.kernel.processes import parse_stat
+from portroom.kernel.published_ports import read_published
 from portroom.kernel.surroundings import read_surroundings
 from portroom.kernel.vxlan import read_vxlan
 from portroom.model.facts.answers import RangeEnds
 from portroom.model.facts.sockets import Owner
 from portroom.model.facts.surroundings import VxlanPort
-from tests.kernel.harness import Neighbour, set_up
+from tests.kernel.harness import Neighbour, in_child, set_up
 from tests.kernel.sockets import listener
 
 
@@ -267,6 +268,35 @@ def start_as(program, *arguments):
     program.symlink_to("/bin/sh")
     command = ["sh", "-c", "read forever", "sh", *arguments]
     return subprocess.Popen(command, executable=program, stdin=subprocess.PIPE)
+
+
+def test_who_may_not_look_at_docker_is_told_so(tmp_path):
+    """
+    Nobody but root may list Docker's containers; another user learns that their ports are unknown.
+    """
+    (tmp_path / "var/lib/docker/containers").mkdir(parents=True)
+    (tmp_path / "var/lib/docker").chmod(0o700)
+    (tmp_path / "run").mkdir()
+    with socket.socket(socket.AF_UNIX) as docker:
+        docker.bind(str(tmp_path / "run/docker.sock"))
+    tmp_path.chmod(0o755)
+    root = os.open(tmp_path, os.O_PATH)
+
+    def job():
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+        else:
+            (tmp_path / "var/lib/docker").chmod(0)
+        return read_published({}, b"/proc/self/fd/%d" % root)
+
+    ports, (gap,) = in_child(job)
+    os.close(root)
+
+    assert () == ports
+    assert ("/var/lib/docker/containers", ("collisions",)) == (gap.source, gap.affects)
+    assert "Permission denied" in gap.reason
 
 
 def test_reading_is_quick_and_leaves_nothing(netns):

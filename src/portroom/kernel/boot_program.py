@@ -18,15 +18,14 @@ from typing import NamedTuple
 
 from portroom.kernel.boot_installed import installed_programs, is_file, leads_to
 from portroom.kernel.boot_scripts import SCRIPTS, sysctl_scripts
-from portroom.kernel.files import PROC, link_below, read_below
+from portroom.kernel.files import PROC, read_below
 from portroom.kernel.processes import INITIAL_PID_NAMESPACE, read_command
+from portroom.kernel.units import LARGEST_UNIT_BYTES, is_masked
 from portroom.model.facts.boot import BootProgram, Version
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.sysctl_files import (
     DIRECTORY,
     FILE,
-    NULL,
-    NULL_DEVICE,
     UNSEEN,
     shown,
 )
@@ -48,8 +47,6 @@ UNIT_FOLDERS = (b"/etc/systemd/system", b"/run/systemd/system")
 """Where a unit of that name replaces the one that systemd brings."""
 
 CONTAINER_FILES = (b"/.dockerenv", b"/run/.containerenv", b"/run/systemd/container")
-
-LARGEST_UNIT_BYTES = 1 << 20
 
 
 class Proof(NamedTuple):
@@ -192,13 +189,9 @@ def _mask(root: bytes) -> bytes:
     """Return the path that masks systemd-sysctl.service, empty for none."""
     for folder in UNIT_FOLDERS:
         path = b"%s/%s" % (folder, UNIT)
-        found = read_below(root, path, LARGEST_UNIT_BYTES)
-        # An empty unit file masks like a link to /dev/null, which a tree elsewhere need not have.
-        # Source: systemd.unit(5).
-        links_to_null = link_below(root, path) == NULL_DEVICE
-        if links_to_null or found.kind == NULL or (found.kind == FILE and not found.content):
+        if is_masked(root, path):
             return path
-        if found.kind == FILE:
+        if read_below(root, path, LARGEST_UNIT_BYTES).kind == FILE:
             return b""
     return b""
 

@@ -7,7 +7,10 @@ Rules of this file:
 - a port that Docker chose itself counts as well: it stays until the container
   stops;
 - rootful Podman needs nothing here: its monitor, conmon, holds a published port
-  by a socket, which shows as one. Likewise rootless Docker and Podman.
+  by a socket, which shows as one. Likewise rootless Docker and Podman;
+- a port that only a rule of the packet filter forwards (CNI's portmap) is not
+  looked for: nobody has to bind it, and an outgoing connection from such a port
+  works, since its replies are known by connection tracking (tried on Linux 6.18).
 """
 
 from __future__ import annotations

@@ -105,7 +105,8 @@ def _socket_ports(units: Units, services: list[Service]) -> Iterator[ServicePort
     names = {(one.port, one.protocol): one.names[0] for one in reversed(services)}
     for unit in units.ending(b".socket"):
         for protocol, port in _listens(units, unit):
-            yield ServicePort(protocol, port, names.get((port, protocol), ""), shown(unit))
+            name = names.get((port, protocol)) or _stem(unit)
+            yield ServicePort(protocol, port, name, shown(unit))
 
 
 def _listens(units: Units, unit: bytes) -> list[tuple[str, int]]:
@@ -142,10 +143,20 @@ def _service_ports(units: Units, services: list[Service]) -> Iterator[ServicePor
         for name in service.names:
             by_name.setdefault(name, []).append(service)
     for unit in units.ending(b".service"):
-        stem = shown(unit).removesuffix(".service").partition("@")[0]
+        stem = _stem(unit)
         found = [
             one for name in (stem, *OTHER_NAMES.get(stem, ())) for one in by_name.get(name, ())
         ]
         if found and is_installed(units, unit):
             for one in found:
                 yield ServicePort(one.protocol, one.port, one.names[0], shown(unit))
+
+
+def _stem(unit: bytes) -> str:
+    """
+    Return the name of a unit without its kind and instance.
+
+    >>> _stem(b"postgresql@15-main.service")
+    'postgresql'
+    """
+    return shown(unit).rpartition(".")[0].partition("@")[0]

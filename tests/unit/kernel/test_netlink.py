@@ -17,6 +17,7 @@ from portroom.kernel.netlink import (
     check_datagram,
     closing_start,
     raise_refusal,
+    split,
 )
 
 SEQUENCE = 0x9E3779B1
@@ -102,3 +103,22 @@ def test_what_is_no_reply_is_refused_and_quoted(start):
     """Too short, or of another sequence."""
     with pytest.raises(KernelDataError, match=f"expected a reply to {SEQUENCE}, got "):
         check_datagram(start, len(start), SEQUENCE)
+
+
+def test_a_datagram_is_split_into_its_messages():
+    """
+    Each begins at the next multiple of four bytes.
+    """
+    first, second = message(16, bytes(3)), message(16, b"four")
+    datagram = memoryview(first + b"\0" + second)
+
+    assert [first, second] == [bytes(one) for one in split(datagram)]
+
+
+@pytest.mark.parametrize("length", [0, 15, 21])
+def test_a_length_that_cannot_be_is_an_error(length):
+    """
+    A message has at least a header and does not go beyond the datagram.
+    """
+    with pytest.raises(KernelDataError, match="expected a message of 16 to 20 bytes"):
+        list(split(memoryview(struct.pack("=I16x", length))))

@@ -68,15 +68,15 @@ def test_socket_units_say_their_ports(tmp_path, line, expected):
     """
     found = ports(tmp_path, {f"{USR}/cockpit.socket": socket(line)})
 
-    assert [(*one, "", "cockpit.socket") for one in expected] == found
+    assert [(*one, "cockpit", "cockpit.socket") for one in expected] == found
 
 
 def test_a_socket_has_the_name_of_its_service(tmp_path):
     """
-    As /etc/services has it for port and protocol.
+    As /etc/services has it for port and protocol, else its own.
     """
     tree = {f"{USR}/proxy.socket": socket("ListenStream=8080", "ListenDatagram=8080")}
-    expected = [("tcp", 8080, "http-alt", "proxy.socket"), ("udp", 8080, "", "proxy.socket")]
+    expected = [("tcp", 8080, "http-alt", "proxy.socket"), ("udp", 8080, "proxy", "proxy.socket")]
 
     assert expected == ports(tmp_path, tree)
 
@@ -92,7 +92,7 @@ def test_drop_ins_move_a_socket(tmp_path):
         ),
     }
 
-    assert [("tcp", 2222, "", "ssh.socket")] == ports(tmp_path, tree)
+    assert [("tcp", 2222, "ssh", "ssh.socket")] == ports(tmp_path, tree)
 
 
 def test_an_instance_fills_in_its_name(tmp_path):
@@ -104,7 +104,7 @@ def test_an_instance_fills_in_its_name(tmp_path):
         f"{ETC}/sockets.target.wants/proxy@7777.socket": Link(f"{USR}/proxy@.socket"),
     }
 
-    assert [("tcp", 7777, "", "proxy@7777.socket")] == ports(tmp_path, tree)
+    assert [("tcp", 7777, "proxy", "proxy@7777.socket")] == ports(tmp_path, tree)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_without_services_sockets_still_tell(tmp_path, services):
     """
     tree = {f"{USR}/a.socket": socket("ListenStream=9090"), f"{USR}/ssh.service": SERVICE}
 
-    assert [("tcp", 9090, "", "a.socket")] == ports(tmp_path, tree, services)
+    assert [("tcp", 9090, "a", "a.socket")] == ports(tmp_path, tree, services)
 
 
 def test_the_second_file_of_services(tmp_path):

@@ -26,7 +26,11 @@ class PublishedPort(msgspec.Struct, frozen=True):
 
 
 class ServicePort(msgspec.Struct, frozen=True):
-    """A port that an installed unit listens on, or would once it is started."""
+    """
+    A port that an installed unit listens on, or would once it is started.
+
+    ``service`` is its name in ``/etc/services``, else that of the unit.
+    """
 
     protocol: str
     port: int
@@ -68,7 +72,8 @@ class Workload(msgspec.Struct, frozen=True):
     """
     Whose a namespace is: ``runtime`` is ``docker``, ``podman``, ``kubernetes`` or ``other``.
 
-    ``name`` is that of the container or pod, as far as it is known.
+    ``name`` is that of the container, ``NAMESPACE/NAME`` of a pod; where it
+    cannot be read, the id. For ``other`` it is what the namespace is known as.
     """
 
     runtime: str
