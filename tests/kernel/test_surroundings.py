@@ -25,7 +25,7 @@ from portroom.kernel.vxlan import read_vxlan
 from portroom.model.facts.answers import RangeEnds
 from portroom.model.facts.sockets import Owner
 from portroom.model.facts.surroundings import VxlanPort
-from tests.kernel.harness import Neighbour, in_child, set_up
+from tests.kernel.harness import Neighbour, in_child, set_up, wait_until
 from tests.kernel.sockets import listener
 
 
@@ -267,7 +267,11 @@ def start_as(program, *arguments):
     """
     program.symlink_to("/bin/sh")
     command = ["sh", "-c", "read forever", "sh", *arguments]
-    return subprocess.Popen(command, executable=program, stdin=subprocess.PIPE)
+    process = subprocess.Popen(command, executable=program, stdin=subprocess.PIPE)
+    # Popen returns once exec() has closed its descriptors, which is before the name is set.
+    name = Path(f"/proc/{process.pid}/comm")
+    wait_until(lambda: name.read_text().strip() == program.name, f"it is {program.name}")
+    return process
 
 
 def test_who_may_not_look_at_docker_is_told_so(tmp_path):
