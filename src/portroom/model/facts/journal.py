@@ -76,12 +76,14 @@ class Trial(msgspec.Struct, frozen=True):
 
     ``deadline_boottime_s`` is CLOCK_BOOTTIME of the boot that the entry names;
     ``deadline_at`` is the same as it stood on the wall clock, to be shown.
-    ``persist`` says that the confirmation also writes the file.
+    ``persist`` says that the confirmation also writes the file, and ``values``
+    what is to hold then at the next boot: canonical text by sysctl.
     """
 
     deadline_boottime_s: float
     deadline_at: datetime.datetime
     persist: bool = False
+    values: dict[str, str] = {}
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,91 @@
+"""Keep: the file that makes settings hold at the next boot, planned and proven."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+
+from portroom.change import persist
+from portroom.change.who import read_who
+from portroom.errors import RefusedError, WriteError
+from portroom.kernel.boot import read_boot, read_held
+from portroom.model.advice import persisting
+from portroom.model.advice.own_lines import Note
+from portroom.model.advice.persisting import PATHS, FilePlan, Own
+from portroom.model.facts.boot import BootFacts
+from portroom.model.facts.change import REFUSAL, FileContent, FileStep, Request
+from portroom.model.facts.journal import Who
+from portroom.model.facts.settings import KEYS
+from portroom.model.laws.boot_reach import ONLY_INITIAL
+
+
+def file_plan(
+    facts: BootFacts, values: Mapping[str, str], request: Request, at: datetime.datetime
+) -> FilePlan:
+    """
+    Return which file would be written so that settings hold at the next boot.
+
+    Args:
+        facts: What decides at the next boot of this host.
+        values: Canonical text by sysctl, in the order of writing.
+        request: What was asked for, to be told in the file.
+        at: When.
+
+    Raises:
+        RefusedError: What lies in the place of our file is none that may be written.
+        NotPermittedError: It may not be read.
+    """
+    note = Note(at, name_of(read_who()), " ".join(request.words))
+    return persisting.plan_file(facts, _existing(), values, _own(), note, request)
+
+
+def steps_to_keep(
+    values: Mapping[str, str], request: Request, at: datetime.datetime
+) -> tuple[FileStep, ...]:
+    """
+    Return the steps that make settings hold at the next boot, as things are now.
+
+    Raises:
+        RefusedError: No file of ours would decide; all reasons are told.
+        NotPermittedError: What there is of ours may not be read.
+    """
+    found = file_plan(read_boot(), values, request, at)
+    refusals = [one for one in found.reasons if one.severity == REFUSAL]
+    if refusals:
+        remedies = " ".join(one.remedy for one in refusals if one.remedy)
+        raise RefusedError(" ".join(one.sentence for one in refusals), remedies)
+    return found.steps
+
+
+def check_kept(values: Mapping[str, str]) -> None:
+    """
+    Ask again what the next boot gives, after the file was written.
+
+    Raises:
+        WriteError: It is not what was asked for.
+    """
+    unmet = persisting.unmet(read_boot(), _existing(), values)
+    if unmet:
+        raise WriteError(
+            "The file was written and does not decide: " + " ".join(one.sentence for one in unmet)
+        )
+
+
+def name_of(who: Who) -> str:
+    """Return who changes something, and who that is: ``root (alice)``."""
+    user = who.user or f"uid {who.uid}"
+    login = who.login_user if who.login_uid not in {None, who.uid} else ""
+    return f"{user} ({login})" if login else user
+
+
+def _existing() -> set[str]:
+    """Return the sysctls that this kernel has."""
+    # The kernel has it, though another namespace than the first does not show it.
+    return {*read_held(KEYS), ONLY_INITIAL}
+
+
+def _own() -> Own:
+    """Return what there is of our files now."""
+    files = {path: persist.read_own(path) for path in PATHS}
+    present = {path: FileContent(*one) for path, one in files.items() if one is not None}
+    return Own(present, persist.has_folder(PATHS[0]))
