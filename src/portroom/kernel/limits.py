@@ -128,7 +128,8 @@ def read_conntrack(proc: str = PROC) -> Usage:
     Source: Linux Documentation/networking/nf_conntrack-sysctl.rst.
     """
     used, limit = (_numbers(key, proc) for key in (CONNTRACK_COUNT, CONNTRACK_MAX))
-    return UNKNOWN if used is None or limit is None else Usage(used[0], limit[0])
+    # A limit of 0 is none. Source: Linux net/netfilter/nf_conntrack_core.c, __nf_conntrack_alloc.
+    return Usage(used[0], limit[0]) if used and limit and limit[0] else UNKNOWN
 
 
 def read_tcp_memory(proc: str = PROC) -> Usage:

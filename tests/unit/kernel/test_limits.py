@@ -91,6 +91,7 @@ CONNTRACK = "sys/net/netfilter/nf_conntrack_"
     ("tree", "expected"),
     [
         ({f"{CONNTRACK}count": "12\n", f"{CONNTRACK}max": "262144\n"}, Usage(12, 262144)),
+        ({f"{CONNTRACK}count": "12\n", f"{CONNTRACK}max": "0\n"}, UNKNOWN),
         ({f"{CONNTRACK}max": "262144\n"}, UNKNOWN),
         ({f"{CONNTRACK}count": "12\n"}, UNKNOWN),
         ({}, UNKNOWN),
@@ -98,7 +99,7 @@ CONNTRACK = "sys/net/netfilter/nf_conntrack_"
 )
 def test_tracked_connections(tmp_path, tree, expected):
     """
-    Without connection tracking there is neither number.
+    Without connection tracking, or without a limit, there is neither number.
     """
     assert expected == read_conntrack(make_tree(tmp_path, tree))
 
