@@ -24,8 +24,10 @@ NAMESPACES = 0x7E020080
 """CLONE_NEW… flags: time, cgroup, uts, ipc, user, pid, net, and mount (0x20000)."""
 
 SYSTEM_CALLS = {
-    "x86_64": {"socket": 41, "clone": 56, "unshare": 272},
-    "aarch64": {"socket": 198, "clone": 220, "unshare": 97},
+    "x86_64": {"socket": 41, "clone": 56, "unshare": 272}
+    | {"fsync": 74, "fchmod": 91, "openat": 257, "mkdirat": 258, "renameat": 264},
+    "aarch64": {"socket": 198, "clone": 220, "unshare": 97}
+    | {"fsync": 82, "fchmod": 52, "openat": 56, "mkdirat": 34, "renameat": 38},
 }[platform.machine()]
 
 # struct seccomp_data: number, architecture, address, six arguments of 64 bits.

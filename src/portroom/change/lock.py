@@ -157,7 +157,9 @@ class _Queue:
 def _held(status: os.stat_result, path: str) -> ChangeError:
     """Return the error for a lock that somebody else has, by name if that can be known."""
     holder = _holder(status)
-    who = f"process {holder} ({read_command(holder)!r})" if holder else "another process"
+    name = holder and read_command(holder)
+    who = f"process {holder}" if holder else "another process"
+    who += f" ({name!r})" if name else ""
     return ChangeError(
         f"Settings are being changed by {who}, which holds {path}: nothing was written.",
         "Try again once it has ended.",
