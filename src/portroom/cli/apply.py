@@ -22,7 +22,8 @@ def apply(file: str, yes: bool, output: str, plain: bool) -> None:
     from portroom.api.plan import read_plan
     from portroom.cli import changing
 
-    plans = read_plan(file)
+    with changing.as_change():
+        plans = read_plan(file)
     several = len(plans) > 1
     changing.check_can_ask(needed=several and not yes)
     changing.tell_plans(plans, output, plain, as_table=several)

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from portroom.cli.output import as_data, style, talk, tell, write
-from portroom.errors import RefusedError, WriteError
+from portroom.cli.output import as_data, style, talk, tell, tell_gaps, write
+from portroom.errors import NotPermittedError, NotSupportedError, RefusedError, WriteError
 
 if TYPE_CHECKING:
-    from portroom.api.source import Live
+    from portroom.api.source import Source
     from portroom.model.facts.change import ChangePlan, Request
     from portroom.model.facts.journal import Changed
 
@@ -44,13 +44,24 @@ def plans_for(
         PortroomError: No namespace could be planned for.
     """
     from portroom.api import plan as planning
+    from portroom.api.source import Live
     from portroom.cli.options import ask, source
 
-    def planned(one: Live) -> ChangePlan:
+    def planned(one: Source) -> ChangePlan:
         """Return the plan of one namespace."""
+        assert isinstance(one, Live)
         return planning.plan(words, request, one)
 
-    return ask(source(netns, all_netns, None), planned)  # type: ignore[arg-type]
+    return ask(source(netns, all_netns, None), planned)
+
+
+@contextlib.contextmanager
+def as_change() -> Iterator[None]:
+    """Let what cannot be read end as a change that was not made, where one was asked for."""
+    try:
+        yield
+    except (NotPermittedError, NotSupportedError) as error:
+        raise type(error).changing(error.message, error.hint) from None
 
 
 def tell_plans(plans: Sequence[ChangePlan], output: str, plain: bool, *, as_table: bool) -> None:
@@ -88,6 +99,8 @@ def tell_changed(changed: Changed, output: str, plain: bool, *, dry_run: bool = 
             tell(screen.happened(changed, look, dry_run=dry_run), look)
         else:
             write(as_data([changed], screen, output, all_netns=False).encode())
+    if output == "csv":
+        tell_gaps(changed.plans, output)
 
 
 @contextlib.contextmanager
@@ -119,7 +132,9 @@ def stop_refused(plans: Sequence[ChangePlan], output: str, plain: bool) -> None:
         RefusedError: With all reasons of all plans.
     """
     if output not in PEOPLE and any(one.refusals for one in plans):
-        tell_changed(_untouched(plans), output, plain)
+        # Whoever does not read them is told by the exit status all the same.
+        with contextlib.suppress(BrokenPipeError):
+            tell_changed(_untouched(plans), output, plain)
     check_refused(plans)
 
 
@@ -130,10 +145,10 @@ def check_refused(plans: Sequence[ChangePlan]) -> None:
     Raises:
         RefusedError: With all reasons of all plans.
     """
-    from portroom.render.reasons import lifting, refusal
+    from portroom.render.reasons import refusal, way_out
 
     if sentence := refusal(plans):
-        raise RefusedError(sentence, f"Nothing was written{lifting(plans)}.")
+        raise RefusedError(sentence, way_out(plans))
 
 
 def carry_out(plans: Sequence[ChangePlan], output: str, plain: bool, *, dry_run: bool) -> None:

@@ -15,7 +15,7 @@ DETAILED = "--detailed-exitcode"
 ERROR, CHANGES = 1, 2
 """Exit statuses with DETAILED."""
 
-HINT = "Name another file, or remove it."
+HINT = "Give --replace to replace it."
 
 
 class Plan(click.Command):
@@ -69,7 +69,8 @@ def _fail(error: Exception) -> NoReturn:
     ),
 )
 @change_options
-@click.option("--out", metavar="FILE", help="Keep the plan in this new file, for `apply`.")
+@click.option("--out", metavar="FILE", help="Keep the plan in this file, for `apply`.")
+@click.option("--replace", is_flag=True, help="Replace FILE if it is there already.")
 @click.option(DETAILED, is_flag=True, help="Exit 0: nothing to do, 1: an error, 2: to change.")
 @output_options
 def plan(
@@ -77,6 +78,7 @@ def plan(
     netns: str | None,
     all_netns: bool,
     out: str | None,
+    replace: bool,
     detailed_exitcode: bool,
     output: str,
     plain: bool,
@@ -95,18 +97,20 @@ def plan(
     from portroom.render import plan as screen
 
     wanted = request(words, options)
+    if replace and out is None:
+        raise click.UsageError("--replace goes with --out FILE.")
     if out is not None:
-        check_target(out, replace=False, hint=HINT)
+        check_target(out, replace=replace, hint=HINT)
     plans = changing.plans_for(words, wanted, netns, all_netns)
     show(plans, screen, output=output, plain=plain, all_netns=all_netns)
     changing.check_refused(plans)
     if out is not None:
-        _keep(plans, out)
+        _keep(plans, out, replace=replace)
     if detailed_exitcode and any(one.steps for one in plans):
         raise SystemExit(CHANGES)
 
 
-def _keep(plans: list[Any], out: str) -> None:
+def _keep(plans: list[Any], out: str, *, replace: bool) -> None:
     """Write the plans to a new file, and tell how to carry them out."""
     import shlex
 
@@ -114,6 +118,6 @@ def _keep(plans: list[Any], out: str) -> None:
     from portroom.cli.files import write_file
     from portroom.cli.output import talk
 
-    write_file(out, plan_file(plans), hint=HINT)
+    write_file(out, plan_file(plans), replace=replace, hint=HINT)
     if any(one.steps for one in plans):
         talk(f"carry it out with: portroom apply {shlex.quote(out)}")

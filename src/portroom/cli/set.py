@@ -40,7 +40,8 @@ def set(  # noqa: A001 - what people type
 
     wanted = request(words, options)
     changing.check_can_ask(needed=all_netns and not yes and not dry_run)
-    plans = changing.plans_for(words, wanted, netns, all_netns)
+    with changing.as_change():
+        plans = changing.plans_for(words, wanted, netns, all_netns)
     changing.tell_plans(plans, output, plain, as_table=all_netns)
     changing.stop_refused(plans, output, plain)
     if not dry_run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from portroom.model.facts.change import LIVE, PERSIST, PERSIST_ONLY, ChangePlan, FileStep
+from portroom.model.facts.change import PERSIST, PERSIST_ONLY, ChangePlan, FileStep
 from portroom.model.facts.journal import TRIAL, Changed, Entry
 from portroom.render import gaps, plan, plans
 from portroom.render.changes import files_of
@@ -36,8 +36,11 @@ def before(every: Sequence[ChangePlan], style: Style, *, as_table: bool = False)
         as_table: Told as a table, be they one or many.
     """
     if as_table or len(every) != 1:
-        return plans.all_plans_text(every, style)
-    return plan.plan_text(every[0], style)
+        lines = plans.all_plans_lines(every, style)
+    else:
+        lines = plan.plan_lines(every[0], style)
+    # A blank line, for what is told after the change was made.
+    return "\n".join([*lines, "", ""])
 
 
 def happened(changed: Changed, style: Style, *, dry_run: bool = False) -> str:
@@ -51,7 +54,7 @@ def happened(changed: Changed, style: Style, *, dry_run: bool = False) -> str:
         lines = wrap("Nothing was written.", style)
     elif len(changed.plans) > 1:
         lines = wrap("Nothing to do.", style)
-    footer = gaps.footer(changed.plans or [changed], style)
+    footer = gaps.signature(changed.plans or [changed], style)
     return "\n".join([*lines, *([""] if lines else []), *footer]) + "\n"
 
 
@@ -62,7 +65,7 @@ def _done(entry: Entry, every: Sequence[ChangePlan], style: Style) -> list[str]:
     head = f"Done and read back: entry {entry.number} of the journal."
     if entry.request.where == PERSIST_ONLY:
         head = f"Done: entry {entry.number} of the journal. The kernel's values were left alone."
-    texts = [_next_boot(entry, every), f"Take it back: portroom{TIED}undo."]
+    texts = [_next_boot(entry), f"Take it back: portroom{TIED}undo."]
     lines = [paint(line, "green", style) for line in wrap(head, style)]
     return lines + [line for text in texts if text for line in wrap(text, style)]
 
@@ -90,19 +93,13 @@ def _files(every: Sequence[ChangePlan]) -> str:
     return printable(paths[0]) if paths else "the file for the next boot"
 
 
-def _next_boot(entry: Entry, every: Sequence[ChangePlan]) -> str:
+def _next_boot(entry: Entry) -> str:
     """Return what the next boot makes of a change, "" where a note says it."""
     if entry.request.where in {PERSIST, PERSIST_ONLY} and files_of(entry.steps):
         removed = [one for one in entry.steps if isinstance(one, FileStep) and one.after is None]
         verb = "removed" if removed else "written"
         return f"The next boot gives the same: {joined(files_of(entry.steps))} was {verb}."
-    if entry.request.where != LIVE or any(one.durable for one in every):
-        return ""
-    if not any(one.netns.kind == "host" for one in every):
-        return "It ends with its network namespace."
-    names = list(dict.fromkeys(change.name for one in every for change in one.changes))
-    look = f"portroom settings {' '.join(names)}".replace(" ", TIED)
-    return f"Nothing was written for the next boot (--persist does): {look} tells what it gives."
+    return ""
 
 
 CSV_COLUMNS = plan.CSV_COLUMNS

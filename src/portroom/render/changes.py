@@ -162,7 +162,7 @@ def where_text(steps: Sequence[Step]) -> str:
     """Return in few words where steps write: namespaces, and the next boot."""
     names = namespaces_of(steps)
     words = names if len(names) <= MOST_NAMES else [plural(len(names), "namespace")]
-    return ", ".join([*words, *(["next boot"] if files_of(steps) else [])])
+    return ", ".join([*words, *(["boot"] if files_of(steps) else [])])
 
 
 def step_lines(steps: Sequence[Step], style: Style) -> list[str]:
@@ -206,4 +206,4 @@ def file_text(step: FileStep) -> str:
 
 def fits(text: str, style: Style) -> bool:
     """Say whether a text fits into one line."""
-    return not style.width or columns(text) <= style.width
+    return not style.width or style.wide or columns(text) <= style.width

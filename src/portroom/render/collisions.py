@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from portroom.model.facts.change import REFUSAL, Collision, HeldPort
+from portroom.model.facts.change import NOTE, REFUSAL, WARNING, Collision, HeldPort
 from portroom.model.facts.sockets import Owner
 from portroom.render.changes import INDENT
 from portroom.render.flow import wrap
@@ -27,24 +27,29 @@ KINDS = {
 }
 """What a person calls the kinds of ``Collision``."""
 
+STATES = {REFUSAL: ("refused", "red"), WARNING: ("warning", "yellow"), NOTE: ("reserved", "green")}
+"""What a collision means for the plan, and its colour."""
+
 COLUMNS = (
     Column("PORTS"),
     Column("PROTO", drop=2),
     Column("KIND", drop=1),
     Column("WHAT", least=15),
-    Column("WHOSE", least=15),
-    Column("", drop=3),
+    Column("STATE"),
 )
+
+WIDE_COLUMNS = (*COLUMNS[:4], Column("WHOSE"), COLUMNS[4])
 
 
 def collision_lines(collisions: Sequence[Collision], style: Style) -> list[str]:
     """Return a table of what the range takes in, what refuses the change first."""
     if not collisions:
         return []
-    ranked = sorted(collisions, key=lambda one: one.severity != REFUSAL)
+    ranked = sorted(collisions, key=lambda one: list(STATES).index(one.severity))
     shown = ranked if style.wide or len(ranked) <= MOST_ROWS + 1 else ranked[:MOST_ROWS]
-    lines = wrap("The range then takes in ports that something else counts on:", style)
-    lines += as_table(COLUMNS, [_row(one) for one in shown], style)
+    lines = wrap("The kernel could then choose ports that something else counts on:", style)
+    heading = WIDE_COLUMNS if style.wide else COLUMNS
+    lines += as_table(heading, [_row(one, style) for one in shown], style)
     return lines + more(len(ranked) - len(shown), style)
 
 
@@ -54,17 +59,13 @@ def more(count: int, style: Style) -> list[str]:
     return [paint(line, "dim", style) for line in wrap(text, style)] if count else []
 
 
-def _row(one: Collision) -> tuple[str | Cell, ...]:
-    """Return the cells of one run of ports."""
-    is_refused = one.severity == REFUSAL
-    return (
-        Cell(ports_text(one.first, one.last), "red" if is_refused else "yellow"),
-        one.protocol,
-        KINDS.get(one.kind, printable(one.kind)),
-        printable(one.label),
-        owners_text(one.owners),
-        "refused" if is_refused else "warning",
-    )
+def _row(one: Collision, style: Style) -> tuple[str | Cell, ...]:
+    """Return the cells of one run of ports; wide has both what and whose it is."""
+    word, look = STATES[one.severity]
+    label, whose = printable(one.label), owners_text(one.owners)
+    what = (label, whose) if style.wide else (whose or label,)
+    kind = KINDS.get(one.kind, printable(one.kind))
+    return ports_text(one.first, one.last), one.protocol, kind, *what, Cell(word, look)
 
 
 def ports_text(first: int, last: int) -> str:

@@ -27,11 +27,11 @@ from portroom.render.changes import (
     step_lines,
 )
 from portroom.render.document import as_json
-from portroom.render.flow import wrap
+from portroom.render.flow import paragraphs, wrap
 from portroom.render.journal import as_csv_text, as_jsonl
 from portroom.render.reasons import places
 from portroom.render.trials import trial_lines
-from portroom.render.units import Style, instant, paint
+from portroom.render.units import Style, instant, paint, printable
 
 __all__ = ["as_csv_text", "as_json", "as_jsonl", "as_text", "conflict", "touched_text"]
 
@@ -67,18 +67,14 @@ def touched_text(journal: Journal, style: Style, nothing: str, *, dry_run: bool 
     if dry_run:
         sections.append(wrap("Dry run: nothing was written.", style))
     sections += [trial_lines(journal.pending, style), gaps.footer([journal], style)]
-    told = [section for section in sections if section]
-    return "\n".join(line for section in told for line in (*section, ""))[:-1] + "\n"
+    return "\n".join(paragraphs(sections)) + "\n"
 
 
 def entry_lines(entry: Entry, style: Style, *, dry_run: bool = False) -> list[str]:
     """Return an entry: its request, its values, and how it ended."""
     head = f"Entry {entry.number}: {title(entry)}" if entry.number else title(entry)
-    names = namespaces_of(entry.steps)
     lines = [paint(line, "bold", style) for line in wrap(head, style, hang=INDENT)]
     lines += change_lines(list(dict.fromkeys(entry.changes)), style, indent=INDENT)
-    if names:
-        lines += wrap(f"in {places(names)}", style, indent=INDENT, hang=INDENT)
     for step in entry.steps:
         if isinstance(step, FileStep):
             lines += wrap(file_text(step), style, indent=INDENT, hang=INDENT)
@@ -88,10 +84,12 @@ def entry_lines(entry: Entry, style: Style, *, dry_run: bool = False) -> list[st
 
 
 def title(entry: Entry) -> str:
-    """Return what an entry was, as it was asked for."""
+    """Return what an entry was, as it was asked for, and where."""
+    text = f"set {options_text(entry.request)}"
     if entry.action == UNDO:
-        return "undo" + (f" of entry {entry.undoes}" if entry.undoes else "")
-    return f"set {options_text(entry.request)}"
+        text = "undo" + (f" of entry {entry.undoes}" if entry.undoes else "")
+    names = namespaces_of(entry.steps)
+    return f"{text}, in {places(names)}" if names else text
 
 
 def outcome_lines(entry: Entry, style: Style) -> list[str]:
@@ -99,7 +97,7 @@ def outcome_lines(entry: Entry, style: Style) -> list[str]:
     word, look = PHASES[entry.phase]
     if entry.phase == TRIAL and entry.trial is not None:
         word += f" until {instant(entry.trial.deadline_at)}"
-    text = f"{word}: {entry.outcome}" if entry.outcome else f"{word}."
+    text = f"{word}: {printable(entry.outcome)}" if entry.outcome else f"{word}."
     return [paint(line, look, style) for line in wrap(text, style, indent=INDENT, hang=INDENT)]
 
 

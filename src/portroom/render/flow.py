@@ -32,6 +32,17 @@ def wrap(text: str, style: Style, *, indent: str = "", hang: str = "") -> list[s
     return [line.replace(TIED, " ") for line in (*lines, line)]
 
 
+def paragraphs(sections: Sequence[Sequence[str]]) -> list[str]:
+    """
+    Return the lines of some sections with a blank line between, empty ones left out.
+
+    >>> paragraphs([["a", "b"], [], ["c"]])
+    ['a', 'b', '', 'c']
+    """
+    told = [section for section in sections if section]
+    return [line for section in told for line in ("", *section)][1:]
+
+
 def joined(texts: Sequence[str]) -> str:
     """
     Return texts as one list in words.

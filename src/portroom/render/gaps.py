@@ -20,6 +20,11 @@ def footer(answers: Sequence[Answer], style: Style) -> list[str]:
     return [*lines, *(line for text in texts for line in _painted(text, "dim", style))]
 
 
+def signature(answers: Sequence[Answer], style: Style) -> list[str]:
+    """Return whose and when an answer is, where its gaps were told before."""
+    return [line for text in _whose(answers) for line in _painted(text, "dim", style)]
+
+
 def _whose(answers: Sequence[Answer]) -> list[str]:
     """Return host, namespace and time as a sentence."""
     first = answers[0]

@@ -35,7 +35,7 @@ COLUMNS = (
     Column("NO", right=True),
     Column("WHEN (UTC)", drop=2),
     Column("WHO", least=5, drop=3),
-    Column("WHAT", least=16, middle=True),
+    Column("WHAT", least=16),
     Column("WHERE", least=6, middle=True, drop=1),
     Column("OUTCOME", least=10),
 )

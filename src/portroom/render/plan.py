@@ -19,13 +19,14 @@ from portroom.model.facts.change import (
     KeyChange,
     Limit,
     Persistence,
+    Reason,
 )
 from portroom.model.laws.boot_notes import PROGRAM_NAMES
 from portroom.render import gaps
 from portroom.render.changes import INDENT, change_lines, file_text, step_lines, value_text
 from portroom.render.collisions import collision_lines, held_lines
 from portroom.render.document import as_json, as_json_line
-from portroom.render.flow import wrap
+from portroom.render.flow import paragraphs, wrap
 from portroom.render.plans import all_as_text
 from portroom.render.reasons import reasons_lines
 from portroom.render.table import Cell, Column, as_csv, as_table
@@ -39,7 +40,13 @@ from portroom.render.units import (
     printable,
 )
 
-__all__ = ["all_as_text", "as_csv_text", "as_json", "as_jsonl", "as_text", "plan_text"]
+__all__ = ["all_as_text", "as_csv_text", "as_json", "as_jsonl", "as_text", "plan_lines"]
+
+CHOICE = frozenset({"range", "reserved"})
+"""Settings that say which ports the kernel may choose."""
+
+NOTHING_TO_DO, HELD_NOW = "nothing_to_do", "held_now"
+"""Codes of reasons that have a place of their own here."""
 
 KEY_COLUMNS = (
     Column("DESTINATION", least=21, middle=True),
@@ -53,25 +60,25 @@ MOST_KEYS = 5
 
 def as_text(plan: ChangePlan, style: Style) -> str:
     """Return all of a plan, and whose and when it is."""
-    return plan_text(plan, style) + "\n".join(["", *gaps.footer([plan], style)]) + "\n"
+    return "\n".join([*plan_lines(plan, style), "", *gaps.signature([plan], style)]) + "\n"
 
 
-def plan_text(plan: ChangePlan, style: Style) -> str:
-    """Return all of a plan but its footer."""
+def plan_lines(plan: ChangePlan, style: Style) -> list[str]:
+    """Return all of a plan but whose and when it is."""
     sections = [
         _values(plan, style),
         _gain(plan, style),
         collision_lines(plan.collisions, style),
         held_lines(plan.held_now, style),
-        reasons_lines(plan.reasons, style),
+        reasons_lines(_told(plan), style),
         _proposals(plan, style),
         _limits(plan.limits, style),
         _next_boot(plan, style),
         durable_lines(plan.durable, style),
         step_lines(plan.steps, style) if style.wide else [],
+        gaps.as_lines(plan.gaps, style),
     ]
-    told = [section for section in sections if section]
-    return "\n".join(line for section in told for line in (*section, ""))
+    return paragraphs(sections)
 
 
 def _values(plan: ChangePlan, style: Style) -> list[str]:
@@ -81,15 +88,21 @@ def _values(plan: ChangePlan, style: Style) -> list[str]:
         return change_lines(plan.changes, style, titles=("NOW", then))
     if plan.refusals:
         return []
-    text = "The kernel holds these values already; only the file is written."
-    if not plan.steps:
-        text = f"Nothing to do: {' '.join(map(printable, plan.request.words))} holds already."
-    return wrap(text, style)
+    held = [one.sentence.rstrip(".") for one in plan.reasons if one.code == NOTHING_TO_DO]
+    text = f"{'Only the file is written' if plan.steps else 'Nothing to do'}"
+    return wrap(printable(f"{text}: {'; '.join(held)}." if held else f"{text}."), style)
+
+
+def _told(plan: ChangePlan) -> list[Reason]:
+    """Return the reasons that no other part of the text tells."""
+    elsewhere = {HELD_NOW} if plan.held_now else set()
+    elsewhere |= set() if plan.changes else {NOTHING_TO_DO}
+    return [one for one in plan.reasons if one.code not in elsewhere]
 
 
 def _gain(plan: ChangePlan, style: Style) -> list[str]:
     """Return how many connections fit then, to any destination and to the tightest."""
-    if plan.capacity is None:
+    if plan.capacity is None or CHOICE.isdisjoint(one.name for one in plan.changes):
         return []
     lines = wrap(capacity_sentence(plan.capacity), style)
     shown = plan.tightest if style.wide else plan.tightest[:MOST_KEYS]
@@ -132,8 +145,7 @@ def _proposals(plan: ChangePlan, style: Style) -> list[str]:
     if plan.reserved_proposal and not plan.request.reserve:
         ports = in_sentence(plan.reserved_proposal, style)
         texts.append(
-            f"Reserved ports that keep all of it safe, with those reserved already: {ports}. "
-            "--reserve writes them in the same change."
+            f"Reserved ports that keep all of it safe, with those reserved already: {ports}."
         )
     if plan.suggestion is not None:
         better = f"range={value_text(plan.suggestion)}"
@@ -165,7 +177,11 @@ def _next_boot(plan: ChangePlan, style: Style) -> list[str]:
 def persistence_sentence(kept: Persistence, plan: ChangePlan) -> str:
     """Return which file keeps a change, and which program applies it at boot."""
     written = next((step for step in plan.steps if isinstance(step, FileStep)), None)
-    what = file_text(written) if written else f"{printable(kept.path)} stays as it is"
+    what = f"{printable(kept.path)} stays as it is"
+    if written is not None:
+        what = file_text(written)
+    elif plan.request.trial_s:
+        what = f"the confirmation writes {printable(kept.path)}"
     if kept.program is None:
         return f"Next boot: {what}; nothing is known to apply it at boot here."
     name = PROGRAM_NAMES.get(kept.program, printable(kept.program))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from portroom.model.facts.change import REFUSAL, WARNING, ChangePlan, Reason
 from portroom.render import gaps
 from portroom.render.changes import INDENT, arrow, value_text
-from portroom.render.flow import wrap
+from portroom.render.flow import paragraphs, wrap
 from portroom.render.reasons import places, ranked, reason_lines
 from portroom.render.table import Cell, Column, Row, as_table
 from portroom.render.units import Style, plural, printable
@@ -15,10 +15,10 @@ from portroom.render.units import Style, plural, printable
 COLUMNS = (
     Column("NETNS", least=9, middle=True),
     Column("SETTING", least=8, middle=True),
-    Column("NOW", least=11, middle=True),
-    Column(""),
+    Column("NOW", least=11, middle=True, drop=1),
+    Column("", drop=1),
     Column("THEN", least=11, middle=True),
-    Column("STATE"),
+    Column("STATE", least=9),
 )
 
 MOST_REASONS = 10
@@ -29,20 +29,22 @@ MOST_LINES = 5
 
 
 def all_as_text(plans: Sequence[ChangePlan], style: Style) -> str:
-    """Return one line a setting of each namespace, the reasons below, and their footer."""
-    return all_plans_text(plans, style) + "\n".join(gaps.footer(plans, style)) + "\n"
+    """Return one line a setting of each namespace, and the reasons below."""
+    return "\n".join([*all_plans_lines(plans, style), "", *gaps.signature(plans, style)]) + "\n"
 
 
-def all_plans_text(plans: Sequence[ChangePlan], style: Style) -> str:
-    """Return all of some plans but their footer."""
+def all_plans_lines(plans: Sequence[ChangePlan], style: Style) -> list[str]:
+    """Return all of some plans but whose and when they are."""
     rows = [row for plan in plans for row in _rows(plan, style)]
-    sections = [
-        [_headline(plans), "", *as_table(COLUMNS, rows, style)],
-        _reasons(plans, style),
-        _durable(plans, style),
-    ]
-    told = [section for section in sections if section]
-    return "\n".join(line for section in told for line in (*section, ""))
+    return paragraphs(
+        [
+            wrap(_headline(plans), style),
+            as_table(COLUMNS, rows, style),
+            _reasons(plans, style),
+            _durable(plans, style),
+            gaps.as_lines([gap for plan in plans for gap in plan.gaps], style),
+        ]
+    )
 
 
 def _headline(plans: Sequence[ChangePlan]) -> str:
@@ -70,7 +72,7 @@ def _state(plan: ChangePlan) -> Cell:
     if plan.refusals:
         return Cell("refused", "red")
     if not plan.steps:
-        return Cell("nothing to do", "dim")
+        return Cell("unchanged", "dim")
     warned = any(one.severity == WARNING for one in plan.reasons)
     return Cell("warning", "yellow") if warned else Cell("to change", "green")
 

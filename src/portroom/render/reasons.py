@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from portroom.model.facts.change import FORCE, NOTE, REFUSAL, RESERVE, WARNING, ChangePlan, Reason
-from portroom.render.changes import INDENT, MOST_NAMES
+from portroom.render.changes import INDENT, MOST_NAMES, fits
 from portroom.render.flow import joined, wrap
 from portroom.render.units import Style, paint, plural, printable
 
@@ -33,9 +33,11 @@ def reason_lines(reason: Reason, style: Style, where: str = "") -> list[str]:
         where: A place to be named, as `` in web``.
     """
     word, look = WORDS[reason.severity]
-    lines = wrap(f"{word}{where}: {printable(reason.sentence)}", style, hang=INDENT)
-    lines = [paint(line, look, style) for line in lines]
+    head = f"{word}{where}: {printable(reason.sentence)}"
     told = " ".join(filter(None, [printable(reason.remedy), _lifted(reason)]))
+    if told and fits(f"{head} {told}", style):
+        return [f"{paint(head, look, style)} {told}"]
+    lines = [paint(line, look, style) for line in wrap(head, style, hang=INDENT)]
     return lines + (wrap(told, style, indent=INDENT, hang=INDENT) if told else [])
 
 
@@ -62,11 +64,14 @@ def refusal(plans: Sequence[ChangePlan]) -> str:
     return f"Refused: {'; '.join(texts)}." if texts else ""
 
 
-def lifting(plans: Sequence[ChangePlan]) -> str:
-    """Return which options would lift all that refuses some plans, "" where none does."""
-    every = [reason.lifted_by for plan in plans for reason in plan.refusals]
-    able = [name for name in (RESERVE, FORCE) if every and all(name in one for one in every)]
-    return f"; {' or '.join(able)} lifts it" if able else ""
+def way_out(plans: Sequence[ChangePlan]) -> str:
+    """Return what to do about refused plans: what no option lifts, or which options lift all."""
+    every = [reason for plan in plans for reason in plan.refusals]
+    able = [name for name in (RESERVE, FORCE) if all(name in one.lifted_by for one in every)]
+    if able:
+        return f"Nothing was written; {' or '.join(able)} lifts it."
+    fixed = dict.fromkeys(one.remedy for one in every if one.remedy and not one.lifted_by)
+    return " ".join(["Nothing was written.", *fixed])
 
 
 def places(names: Sequence[str]) -> str:

@@ -98,8 +98,8 @@ def _complete(shape: dict[str, Any]) -> dict[str, Any]:
     if fields is None:
         return shape
     fields = {name: _without_default(field) for name, field in fields.items()}
-    if "schema_version" in fields:
-        fields |= {"schema_version": VERSION, "taken_at": INSTANT}
+    exact = {"schema_version": VERSION, "taken_at": INSTANT}
+    fields |= {name: rule for name, rule in exact.items() if name in fields}
     return shape | {"properties": fields, "required": list(fields)}
 
 
