@@ -171,7 +171,13 @@ def _untouched(plans: Sequence[ChangePlan]) -> Changed:
     from portroom.model.facts.journal import Changed
 
     one = plans[0]
-    return Changed(host=one.host, taken_at=one.taken_at, netns=one.netns, plans=tuple(plans))
+    return Changed(
+        host=one.host,
+        taken_at=one.taken_at,
+        netns=one.netns,
+        gaps=one.gaps,
+        plans=tuple(plans),
+    )
 
 
 def check_can_ask(*, needed: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from portroom.model.facts.change import NOTE, REFUSAL, WARNING, Collision, HeldPort
 from portroom.model.facts.sockets import Owner
 from portroom.render.changes import INDENT
@@ -46,11 +48,29 @@ def collision_lines(collisions: Sequence[Collision], style: Style) -> list[str]:
     if not collisions:
         return []
     ranked = sorted(collisions, key=lambda one: list(STATES).index(one.severity))
+    ranked = ranked if style.wide else runs(ranked)
     shown = ranked if style.wide or len(ranked) <= MOST_ROWS + 1 else ranked[:MOST_ROWS]
     lines = wrap("The kernel could then choose ports that something else counts on:", style)
     heading = WIDE_COLUMNS if style.wide else COLUMNS
     lines += as_table(heading, [_row(one, style) for one in shown], style)
     return lines + more(len(ranked) - len(shown), style)
+
+
+def runs(collisions: Sequence[Collision]) -> list[Collision]:
+    """Return collisions, adjacent ports of the same processes as one."""
+    found: list[Collision] = []
+    for one in collisions:
+        last = found[-1] if found else None
+        if last and one.owners and last.last + 1 == one.first and _nature(last) == _nature(one):
+            found[-1] = msgspec.structs.replace(last, last=one.last)
+        else:
+            found.append(one)
+    return found
+
+
+def _nature(one: Collision) -> tuple[object, ...]:
+    """Return what collisions must share to be told as one."""
+    return one.kind, one.severity, one.protocol, one.owners
 
 
 def more(count: int, style: Style) -> list[str]:

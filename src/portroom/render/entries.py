@@ -11,6 +11,7 @@ from portroom.model.facts.journal import (
     NETNS_GONE,
     PERSISTING,
     PUT_BACK,
+    SET,
     TRIAL,
     UNDO,
     WRITING,
@@ -27,7 +28,7 @@ from portroom.render.changes import (
     step_lines,
 )
 from portroom.render.document import as_json
-from portroom.render.flow import paragraphs, wrap
+from portroom.render.flow import TIED, paragraphs, wrap
 from portroom.render.journal import as_csv_text, as_jsonl
 from portroom.render.reasons import places
 from portroom.render.trials import trial_lines
@@ -45,6 +46,9 @@ PHASES = {
     NETNS_GONE: ("The network namespace is gone", ""),
 }
 """How an entry stands, and its colour."""
+
+CALM = frozenset({DONE, PUT_BACK})
+"""Phases of which the outcome says all."""
 
 
 def as_text(journal: Journal, style: Style) -> str:
@@ -98,7 +102,12 @@ def outcome_lines(entry: Entry, style: Style) -> list[str]:
     if entry.phase == TRIAL and entry.trial is not None:
         word += f" until {instant(entry.trial.deadline_at)}"
     text = f"{word}: {printable(entry.outcome)}" if entry.outcome else f"{word}."
-    return [paint(line, look, style) for line in wrap(text, style, indent=INDENT, hang=INDENT)]
+    if entry.outcome and entry.phase in CALM:
+        text = printable(entry.outcome)
+    lines = [paint(line, look, style) for line in wrap(text, style, indent=INDENT, hang=INDENT)]
+    if entry.phase == DONE and entry.action == SET and entry.undone_by is None:
+        lines += wrap(f"Take it back: portroom{TIED}undo.", style, indent=INDENT, hang=INDENT)
+    return lines
 
 
 def conflict(journal: Journal) -> str:

@@ -52,7 +52,7 @@ def _headline(plans: Sequence[ChangePlan]) -> str:
     changing = [plan for plan in plans if plan.steps and not plan.refusals]
     refused = [plan for plan in plans if plan.refusals]
     text = f"{len(changing):,} of {plural(len(plans), 'network namespace')} to change"
-    return text + (f", {len(refused):,} refused." if refused else ".")
+    return text + (f", {len(refused):,} refused: none is changed." if refused else ".")
 
 
 def _rows(plan: ChangePlan, style: Style) -> Iterator[Row]:

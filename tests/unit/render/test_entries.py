@@ -28,7 +28,8 @@ Entry 12: set range=15000-64001, in host
   reserved  none         →  15672,30000-32767
   range     32768-60999  →  15000-64001
   /etc/sysctl.d/99-zz-portroom.conf is made
-  Done: written and read back."""
+  written and read back.
+  Take it back: portroom undo."""
     kept = made.entry(steps=made.KEPT_PLAN.steps, changes=made.KEPT_PLAN.changes)
 
     assert expected == touched(kept)
@@ -40,7 +41,7 @@ def test_an_undo_names_what_it_took_back():
 Entry 13: undo of entry 12, in host
   range  32768-60999  →  15000-64001"""
 
-    assert f"{expected}\n  Done: taken back." == touched(made.UNDONE)
+    assert f"{expected}\n  taken back." == touched(made.UNDONE)
     assert f"{expected}\n\nDry run: nothing was written." == touched(made.UNDONE, dry_run=True)
 
 
@@ -61,7 +62,8 @@ def test_every_phase_has_words(phase):
     """How an entry stands is told, with its outcome where there is one."""
     word, _ = screen.PHASES[phase]
 
-    assert f"  {word}: why." in touched(made.entry(phase=phase, outcome="why."))
+    told = "why." if phase in screen.CALM else f"{word}: why."
+    assert f"\n  {told}" in touched(made.entry(phase=phase, outcome="why."))
     assert f"  {word}." in touched(made.entry(phase=phase, outcome=""))
 
 

@@ -200,6 +200,20 @@ def test_one_row_more_than_the_most_is_told():
     assert 11 == text.count("UDP socket")
 
 
+def test_adjacent_ports_of_one_process_are_a_run():
+    """A program with fourteen listeners is one row; wide has each with its address."""
+    some = [
+        Collision("listener", "refusal", "tcp", port, port, f"0.0.0.0:{port}", (made.RABBIT,))
+        for port in (*range(16000, 16014), 16020)
+    ]
+    plan = made.plan(collisions=some)
+    text = told(plan)
+
+    assert "\n16000-16013  tcp    listener  beam.smp (pid 431, " in text
+    assert 2 == text.count("refused\n")
+    assert 15 == told(plan, Style(80, wide=True)).count("refused\n")
+
+
 def test_what_the_change_reserves_is_no_worry():
     """With --reserve a collision says so in a word, and no list is proposed once more."""
     plan = msgspec.structs.replace(

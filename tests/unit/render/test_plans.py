@@ -21,7 +21,7 @@ BOTH = made.plan(changes=(made.RESERVED, made.WIDER), where=netns("web", 91))
 def test_each_namespace_has_its_lines():
     """Old and new value, and in a word how it stands; a second setting has a line of its own."""
     expected = """\
-2 of 3 network namespaces to change, 1 refused.
+2 of 3 network namespaces to change, 1 refused: none is changed.
 
 NETNS  SETTING   NOW             THEN               STATE
 pod0   range     32768-60999  →  15000-64001        refused
