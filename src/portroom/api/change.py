@@ -15,6 +15,7 @@ from portroom.change import guardian, launch, trials
 from portroom.change import journal as books
 from portroom.change import recover as recovery
 from portroom.change.confirm import confirm_trial
+from portroom.change.held import Held
 from portroom.change.journal import JournalRead
 from portroom.change.lock import locked
 from portroom.change.places import Places, all_places, find_places
@@ -55,6 +56,9 @@ def apply(plans: Sequence[ChangePlan]) -> Changed:
     steps = tuple(step for plan in plans for step in plan.steps)
     entry = None
     if steps:
+        # Whoever lacks the right to write is told that first, and nothing of the journal.
+        with Held() as held:
+            steps_of.probe(steps, held)
         places = find_places()
         with locked(places):
             recovery.recover(places)
