@@ -102,7 +102,9 @@ def shape(text: str) -> str:
 
 
 def rewritten(path: Path, text: str, printed: Mapping[Example, str]) -> str:
-    """Return a page with what its examples print now."""
+    """Return a page with what its examples print now; as it is where all is alike but numbers."""
+    if all(shape(one.shown) == shape(printed[one]) for one in on_page(path, text)):
+        return text
     examples = on_page(path, text)
 
     def block(match: re.Match[str]) -> str:
