@@ -19,6 +19,7 @@ Source: Linux kernel/sysctl.c, proc_do_large_bitmap.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 
 from portroom.change.refusals import NOT_ALLOWED, strerror
@@ -32,7 +33,7 @@ from portroom.errors import (
 from portroom.kernel.rights import sudo_line
 from portroom.kernel.settings import parse_value
 from portroom.kernel.sysctl import read_value, sysctl_path
-from portroom.model.facts.settings import SETTINGS, Setting, ValueType, kernel_text
+from portroom.model.facts.settings import SETTINGS, Setting, kernel_text
 from portroom.model.facts.snapshot import SettingValue
 from portroom.model.laws.acceptance import RANGE_KEY, START_KEY, write_once
 
@@ -149,11 +150,10 @@ def torn_texts(key: str, text: str) -> frozenset[str]:
     >>> torn_texts("net.ipv4.ip_local_port_range", "15000 64000")
     frozenset()
     """
-    if _writable(key).type is not ValueType.PORTS:
-        return frozenset()
-    cut = pieces(canonical(key, text))
-    parts = (b"".join(cut[:number]).decode("ascii") for number in range(1, len(cut)))
-    return frozenset(canonical(key, part) for part in parts)
+    whole = canonical(key, text)
+    ends = itertools.accumulate(map(len, pieces(whole)[:-1]))
+    # Without the comma at its end each piece, with those before, is canonical again.
+    return frozenset(whole[: end - 1] for end in ends)
 
 
 def shown(text: str) -> str:

@@ -101,8 +101,10 @@ def _restore_setting(step: SettingStep, held: Held) -> tuple[bool, str]:
     now, before = read(step, held), canonical(step.key, step.before)
     if now == before:
         return False, ""
-    torn = torn_texts(step.key, step.after) | torn_texts(step.key, step.before)
-    if now != canonical(step.key, step.after) and now not in torn:
+    ours = now == canonical(step.key, step.after) or any(
+        now in torn_texts(step.key, text) for text in (step.after, step.before)
+    )
+    if not ours:
         return False, f"{_name(step)} is {shown(now)}, which somebody else set"
     _set(step, before, held)
     return True, ""
