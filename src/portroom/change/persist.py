@@ -353,9 +353,10 @@ def _check(path: str, status: os.stat_result, wanted: str) -> None:
 def _make_usual(descriptor: int, folder: int, mode: int) -> None:
     """Give something new the owner of the folder around it, whoever made it, and its mode."""
     around = os.fstat(folder)
+    os.fchmod(descriptor, mode)
+    # Last, since the mode of what belongs to another takes one more capability.
     if os.fstat(descriptor).st_uid != around.st_uid:
         os.fchown(descriptor, around.st_uid, around.st_gid)
-    os.fchmod(descriptor, mode)
 
 
 @contextlib.contextmanager
