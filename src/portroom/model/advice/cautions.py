@@ -12,7 +12,7 @@ from portroom.model.advice.requests import SET, TAKE
 from portroom.model.advice.spelling import as_typed
 from portroom.model.advice.wording import count, listed, place_words, ports_words
 from portroom.model.facts.change import LIVE, Reason
-from portroom.model.facts.ports import LAST_PORT, PortRange, PortSet
+from portroom.model.facts.ports import PortSet
 from portroom.model.facts.settings import DEFAULT_RANGE, setting_named
 from portroom.model.laws.acceptance import RANGE_KEY, RESERVED_KEY, START_KEY
 
@@ -62,10 +62,10 @@ def _selinux(change: Draft) -> Iterator[Reason]:
     """
     if not change.around.selinux or not change.changes(RANGE_KEY):
         return
-    old, new = _of(change.before.ephemeral), _of(change.after.ephemeral)
+    old, new = PortSet([change.before.ephemeral]), PortSet([change.after.ephemeral])
     for gained, sentence in (
-        (PortSet.of(new - old), "no longer checks which program may bind ports"),
-        (PortSet.of(old - new), "checks again which program may bind ports"),
+        (new - old, "no longer checks which program may bind ports"),
+        (old - new, "checks again which program may bind ports"),
     ):
         if gained:
             yield reason(
@@ -75,7 +75,7 @@ def _selinux(change: Draft) -> Iterator[Reason]:
 
 def _source_ports(change: Draft) -> Iterator[Reason]:
     """Warn of source ports that firewalls on the path may not know."""
-    outside = PortSet.of(set(change.newly) - _of(DEFAULT_RANGE))
+    outside = change.newly - PortSet([DEFAULT_RANGE])
     if outside and change.changes(RANGE_KEY):
         yield reason(
             "source_ports_outside_default",
@@ -132,7 +132,7 @@ def _privilege(change: Draft) -> Iterator[Reason]:
 
 def _dropped(change: Draft) -> Iterator[Reason]:
     """Warn that ``reserved=`` drops what was reserved."""
-    dropped = PortSet.of(set(change.before.reserved).difference(change.after.reserved))
+    dropped = change.before.reserved - change.after.reserved
     replaced = any(one.setting.key == RESERVED_KEY and one.operator == SET for one in change.wanted)
     if dropped and replaced:
         yield reason(
@@ -146,15 +146,15 @@ def _not_reserved(change: Draft) -> Iterator[Reason]:
     """Note ports that are taken from the list and are not in it."""
     for one in change.wanted:
         if one.operator == TAKE and isinstance(one.value, PortSet):
-            missing = PortSet.of(set(one.value).difference(change.before.reserved))
+            missing = one.value - change.before.reserved
             if missing:
                 yield reason("not_reserved", f"Not reserved before: {ports_words(missing)}.")
 
 
 def _reserved_outside(change: Draft) -> Iterator[Reason]:
     """Note ports that are reserved where the kernel chooses none."""
-    added = set(change.after.reserved).difference(change.before.reserved)
-    outside = PortSet.of(added - _of(change.after.ephemeral))
+    added = change.after.reserved - change.before.reserved
+    outside = added - PortSet([change.after.ephemeral])
     if outside:
         yield reason(
             "reserved_outside",
@@ -227,11 +227,6 @@ def _how_long(change: Draft) -> Iterator[Reason]:
         yield reason(
             "lost_at_boot", "The value lasts until the next boot.", "Add --persist to keep it."
         )
-
-
-def _of(ports: PortRange) -> frozenset[int]:
-    """Return the ports of a range."""
-    return frozenset(range(ports.first, min(ports.last, LAST_PORT) + 1))
 
 
 RULES: tuple[Callable[[Draft], Iterator[Reason]], ...] = (

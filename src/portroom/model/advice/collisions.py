@@ -63,15 +63,14 @@ class Choice(NamedTuple):
     reserved: PortSet = PortSet()
 
     @property
-    def ports(self) -> frozenset[int]:
+    def ports(self) -> PortSet:
         """
         Return the ports that may be chosen.
 
-        >>> sorted(Choice(PortRange(5, 8), PortSet.parse("6-7")).ports)
-        [5, 8]
+        >>> str(Choice(PortRange(5, 8), PortSet.parse("6-7")).ports)
+        '5,8'
         """
-        every = frozenset(range(self.ephemeral.first, self.ephemeral.last + 1))
-        return every.difference(self.reserved.within(self.ephemeral))
+        return PortSet([self.ephemeral]) - self.reserved
 
 
 class Occupied(NamedTuple):
@@ -103,7 +102,7 @@ def newly_choosable(before: Choice, after: Choice) -> PortSet:
     >>> str(newly_choosable(before, Choice(PortRange(8, 18))))
     '8-9,15'
     """
-    return PortSet.of(after.ports - before.ports)
+    return after.ports - before.ports
 
 
 def collisions(before: Choice, after: Choice, occupied: Iterable[Occupied]) -> list[Occupied]:
@@ -118,9 +117,11 @@ def collisions(before: Choice, after: Choice, occupied: Iterable[Occupied]) -> l
     []
     """
     newly = newly_choosable(before, after)
+    single = frozenset(newly)
     inside = [
         one._replace(first=run.first, last=run.last)
         for one in occupied
+        if one.first != one.last or one.first in single
         for run in newly.within(PortRange(one.first, one.last)).runs
     ]
     return sorted(_merged(inside), key=lambda one: (list(KINDS).index(one.kind), one[1:4]))

@@ -95,4 +95,4 @@ def _value(before: SettingValue, one: Wanted) -> SettingValue:
     assert isinstance(one.value, PortSet)
     if one.operator == ADD:
         return PortSet([*before.runs, *one.value.runs])
-    return PortSet.of(frozenset(before).difference(one.value))
+    return before - one.value

@@ -66,8 +66,7 @@ def plan_change(
     found = collisions(choice(asked.before), choice(asked.after), there)
     kept = proposal(asked.after.reserved, found)
     change = asked.reserving(kept) if asked.reserves else asked
-    reserving = set(kept).difference(asked.before.reserved)
-    held = held_now(read, reserving)
+    held = held_now(read, frozenset(kept - asked.before.reserved))
     reasons = [
         *refusals(change),
         *reasons_of(found, change),

@@ -162,7 +162,8 @@ def _misspelt(
 ) -> InvalidRequestError:
     """Return the error of a value that is not taken."""
     name = f"{setting.name}{operator}"
-    hint = f"Write it like {name}{example(setting)}."
+    like = "" if setting.type is ValueType.NUMBER else "it like "
+    hint = f"Write {like}{name}{example(setting)}."
     if error.value == NONE and operator == SET:
         hint = f"Write {name}{NONE} to clear the list."
     elif error.value not in {"", NONE}:

@@ -31,7 +31,7 @@ EXAMPLE = PortRange(15000, 64001)
 SHOWN = 48
 """Characters of a text in a sentence."""
 
-RANGE = re.compile(r"([0-9]+)(?: *[-:,] *| +)([0-9]+)")
+RANGE = re.compile(r"([0-9]+)(?: *[:,] *|-| +- +| +)([0-9]+)")
 RUN = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 NUMBER = re.compile(r"[0-9]+")
 

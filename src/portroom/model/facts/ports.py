@@ -131,6 +131,29 @@ class PortSet:
             if run.first <= limits.last and run.last >= limits.first
         )
 
+    def __sub__(self, other: PortSet) -> PortSet:
+        """
+        Return the ports that are not in *other*.
+
+        >>> str(PortSet.parse("10-20,30") - PortSet.parse("5-11,15,20-40"))
+        '12-14,16-19'
+        """
+        left: list[PortRange] = []
+        place = 0
+        for run in self.runs:
+            first = run.first
+            while place < len(other.runs) and other.runs[place].first <= run.last:
+                hole = other.runs[place]
+                if hole.first > first:
+                    left.append(PortRange(first, hole.first - 1))
+                first = max(first, hole.last + 1)
+                if hole.last > run.last:
+                    break  # it may reach into the next run
+                place += 1
+            if first <= run.last:
+                left.append(PortRange(first, run.last))
+        return PortSet(left)
+
     def __len__(self) -> int:
         """Return how many ports are in the set."""
         return sum(run.ports for run in self.runs)

@@ -83,6 +83,14 @@ def test_within_is_what_lies_inside(ports, limits):
     )
 
 
+@given(PORTS, PORTS)
+def test_what_is_taken_away_is_gone_and_nothing_else(ports, taken):
+    """Port by port, a difference is that of sets, in runs that do not touch."""
+    left = PortSet.of(ports) - PortSet.of(taken)
+
+    assert PortSet.of(ports - taken) == left
+
+
 @pytest.mark.parametrize(
     "text",
     ["65536", "5-4", "abc", "1, 2", "1 2", "4000-", "-5", "0x10", "1-2-3", "1;2", "²", "1-2,-"],

@@ -28,9 +28,9 @@ DEFAULT_TYPES = {
 
 def test_no_word_means_two_settings():
     """
-    Names, keys and last parts of keys are distinct across rows.
+    Names, aliases, keys and last parts of keys are distinct across rows.
     """
-    words = [{row.name, row.key, row.key.rpartition(".")[2]} for row in SETTINGS]
+    words = [set(row.words) for row in SETTINGS]
 
     assert sum(map(len, words)) == len(set().union(*words))
 
@@ -61,11 +61,11 @@ def test_each_default_is_of_its_type_and_within_bounds(row):
 @ROWS
 def test_each_row_is_found_by_every_word_for_it(row):
     """
-    The name, the key with dots or slashes, and its last part mean the row.
+    The name, the aliases, the key with dots or slashes, and its last part mean the row.
     """
-    words = (row.name, row.key, row.key.replace(".", "/"), row.key.rpartition(".")[2])
+    words = {row.name, row.key, row.key.rpartition(".")[2], row.key.replace(".", "/"), *row.aliases}
 
-    assert [row] * 4 == [setting_named(word) for word in words]
+    assert {row} == {setting_named(word) for word in words}
 
 
 def test_what_portroom_may_change_is_of_one_namespace():
@@ -99,6 +99,16 @@ def test_a_typo_is_answered_with_the_nearest_name(word, nearest):
         setting_named(word)
 
     assert f"There is no setting {word!r}. Did you mean {nearest!r}?" == str(caught.value)
+
+
+def test_only_the_settings_that_may_be_meant_are_found_and_suggested():
+    """
+    Where few settings may be meant, no other one is, nor is it offered.
+    """
+    with pytest.raises(InvalidRequestError) as caught:
+        setting_named("fil_max", SETTINGS[:2])
+
+    assert "There is no setting 'fil_max'. Known are range, reserved." == str(caught.value)
 
 
 def test_a_word_like_nothing_is_answered_with_all_names():
