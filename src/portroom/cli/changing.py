@@ -34,25 +34,24 @@ HOW_TO_TRY = "this terminal is remote: --try takes the change back by itself if 
 
 
 def plans_for(
-    words: Sequence[str], request: Request, netns: str | None, all_netns: bool
+    words: Sequence[str], request: Request, sources: Sequence[Source]
 ) -> list[ChangePlan]:
     """
     Return the plan of each namespace.
 
     Raises:
-        UsageError: The options contradict each other.
         PortroomError: No namespace could be planned for.
     """
     from portroom.api import plan as planning
     from portroom.api.source import Live
-    from portroom.cli.options import ask, source
+    from portroom.cli.options import ask
 
     def planned(one: Source) -> ChangePlan:
         """Return the plan of one namespace."""
         assert isinstance(one, Live)
         return planning.plan(words, request, one)
 
-    return ask(source(netns, all_netns, None), planned)
+    return ask(sources, planned)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,12 @@ from portroom.cli.options import exit_statuses
 
 SHELLS = ("bash", "zsh", "fish")
 
+END = "\n    return 0\n}"
+"""How the function of click's script for bash ends."""
+
+NO_BLANK = "    [[ ${COMPREPLY[0]-} == *= ]] && compopt -o nospace"
+"""What keeps bash from a blank behind a word that ends with ``=``."""
+
 
 @click.command(epilog=exit_statuses())
 @click.argument("shell", type=click.Choice(SHELLS))
@@ -30,4 +36,6 @@ def script(shell: str) -> str:
 
     kinds = {"bash": BashComplete, "zsh": ZshComplete, "fish": FishComplete}
     # click looks for its version in bash by running one; the source is the same.
-    return kinds[shell](portroom, {}, "portroom", "_PORTROOM_COMPLETE").source()
+    source = kinds[shell](portroom, {}, "portroom", "_PORTROOM_COMPLETE").source()
+    # bash would set a blank between `range=` and its value; fish knows better by itself.
+    return source.replace(END, f"{NO_BLANK}\n{END}") if shell == "bash" else source

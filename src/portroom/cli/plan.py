@@ -7,7 +7,7 @@ from typing import Any, NoReturn, Unpack
 import click
 
 from portroom.cli.change_options import Options, change_options, request
-from portroom.cli.options import exit_statuses, output_options
+from portroom.cli.options import exit_statuses, output_options, source
 from portroom.errors import PortroomError
 
 DETAILED = "--detailed-exitcode"
@@ -101,7 +101,7 @@ def plan(
         raise click.UsageError("--replace goes with --out FILE.")
     if out is not None:
         check_target(out, replace=replace, hint=HINT)
-    plans = changing.plans_for(words, wanted, netns, all_netns)
+    plans = changing.plans_for(words, wanted, source(netns, all_netns, None))
     show(plans, screen, output=output, plain=plain, all_netns=all_netns)
     changing.check_refused(plans)
     if out is not None:

@@ -7,7 +7,7 @@ from typing import Unpack
 import click
 
 from portroom.cli.change_options import Options, change_options, request
-from portroom.cli.options import CHANGE_STATUSES, exit_statuses, output_options
+from portroom.cli.options import CHANGE_STATUSES, exit_statuses, output_options, source
 
 
 @click.command("set", epilog=exit_statuses(**CHANGE_STATUSES))
@@ -39,9 +39,10 @@ def set(  # noqa: A001 - what people type
     from portroom.cli import changing
 
     wanted = request(words, options)
-    changing.check_can_ask(needed=all_netns and not yes and not dry_run)
     with changing.as_change():
-        plans = changing.plans_for(words, wanted, netns, all_netns)
+        sources = source(netns, all_netns, None)
+        changing.check_can_ask(needed=all_netns and not yes and not dry_run)
+        plans = changing.plans_for(words, wanted, sources)
     changing.tell_plans(plans, output, plain, as_table=all_netns)
     changing.stop_refused(plans, output, plain)
     if not dry_run:
