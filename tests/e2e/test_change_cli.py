@@ -24,6 +24,7 @@ from tests.kernel.harness import in_namespace
 pytestmark = needs_root
 
 SYSTEMD_SYSCTL = "/lib/systemd/systemd-sysctl"
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 RESERVED = Path("/proc/sys/net/ipv4/ip_local_reserved_ports")
 
@@ -170,6 +171,31 @@ def test_persisted_holds_after_a_boot_and_undo_takes_all_back():
     assert {0o644} == {mode for _, mode in new.files.values()}
     assert [0, 0, 4] == [undone[0].status, undone[2].status, undone[4].status], undone
     assert [middle, old] == [undone[1], undone[3]]
+
+
+def test_undo_after_a_reboot_takes_back_the_file():
+    """
+    Values are left as the boot made them, and it is told from which file and line they came.
+    """
+
+    def job():
+        """Keep a setting, and boot: the files apply, and the boot has another id."""
+        old = state()
+        ask("set", "tw_reuse=0")
+        ask("set", "range=15000-64001", "--persist")
+        boot()
+        Path("/run/boot_id").write_text("00000000-0000-0000-0000-000000000001\n")
+        subprocess.run(["mount", "--bind", "/run/boot_id", BOOT_ID], check=True)
+        return old, ask("undo"), state(), ask("undo")
+
+    old, ended, after, again = on_a_host(job)
+
+    assert 0 == ended.status, ended
+    told = " ".join(ended.answer.split())
+    assert "'15000 64001' now, from /etc/sysctl.d/90-portroom.conf:5 at boot." in told
+    assert "15000\t64001\n" == after.settings["ip_local_port_range"]
+    assert old.files == after.files
+    assert 4 == again.status, again
 
 
 def test_undo_leaves_what_somebody_else_changed():

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from portroom.api.keep import check_kept, steps_to_keep
+from portroom.api.keep import check_kept, origins, steps_to_keep
 from portroom.api.trials import trials as seen_trials
 from portroom.change import apply as steps_of
 from portroom.change import guardian, launch, trials
@@ -20,7 +20,7 @@ from portroom.change.journal import JournalRead
 from portroom.change.lock import locked
 from portroom.change.places import Places, all_places, find_places
 from portroom.change.transaction import changing
-from portroom.change.undo import Undo, last_undo
+from portroom.change.undo import SINCE_BOOTED, Undo, last_undo
 from portroom.change.who import read_who
 from portroom.errors import ChangeError, RefusedError
 from portroom.kernel.namespaces import identify
@@ -234,7 +234,10 @@ def _undo_one(places: Places, *, first: bool) -> Entry | None:
     entry = msgspec.structs.replace(
         last.entry, started_at=_now(), boot_id=read_boot_id(), who=read_who()
     )
-    with changing(places, entry, DONE, last.outcome) as change:
+    outcome = last.outcome
+    if outcome == SINCE_BOOTED:
+        outcome = f"{outcome} {origins(entry.changes)}"
+    with changing(places, entry, DONE, outcome) as change:
         change.write()
     return change.entry
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from portroom.change import persist
 from portroom.change.who import read_who
@@ -13,10 +13,12 @@ from portroom.model.advice import persisting
 from portroom.model.advice.own_lines import Note
 from portroom.model.advice.persisting import PATHS, FilePlan, Own
 from portroom.model.facts.boot import BootFacts
-from portroom.model.facts.change import REFUSAL, FileContent, FileStep, Request
+from portroom.model.facts.change import REFUSAL, FileContent, FileStep, Request, SettingChange
 from portroom.model.facts.journal import Who
 from portroom.model.facts.settings import KEYS
+from portroom.model.facts.sysctl_files import shown
 from portroom.model.laws.boot_reach import ONLY_INITIAL
+from portroom.model.laws.next_boot import Course, next_boot
 
 
 def file_plan(
@@ -69,6 +71,28 @@ def check_kept(values: Mapping[str, str]) -> None:
         raise WriteError(
             "The file was written and does not decide: " + " ".join(one.sentence for one in unmet)
         )
+
+
+def origins(changes: Iterable[SettingChange]) -> str:
+    """
+    Return sentences about where the values of settings came from at the last boot.
+
+    Args:
+        changes: Settings whose value a change gave the file, of which a boot took it.
+    """
+    keys = [one.key for one in changes]
+    course, held = next_boot(read_boot(), _existing()).course, read_held(keys)
+    return " ".join(_origin(key, course, held.get(key)) for key in keys)
+
+
+def _origin(key: str, course: Course, now: str | None) -> str:
+    """Return a sentence about where the value of one setting came from."""
+    winner = course.holdings[key].winner
+    if now is None or now != course.state.get(key):
+        return f"{key} is {now!r} now, which no file gave it at boot."
+    if winner is None:
+        return f"{key} is {now!r} now, the kernel's default."
+    return f"{key} is {now!r} now, from {shown(winner.path)}:{winner.line} at boot."
 
 
 def name_of(who: Who) -> str:

@@ -19,10 +19,7 @@ from portroom.kernel.namespaces import find_again
 from portroom.model.facts.change import FileStep, SettingChange, SettingStep, Step, inverse
 from portroom.model.facts.journal import DONE, SET, UNDO, WRITING, Entry
 
-FROM_BOOT = (
-    "Taken back in the file alone, as the system has booted since: values now are from that "
-    "boot, and stay until the next."
-)
+SINCE_BOOTED = "Taken back in the file alone, as the system has booted since."
 
 WITHOUT_NETNS = "Taken back but for values whose network namespace is gone."
 
@@ -68,7 +65,7 @@ def _left(entry: Entry, boot_id: str) -> tuple[tuple[Step, ...], str]:
     """Return the steps of which anything is left, and how to tell what became of the others."""
     files = tuple(step for step in entry.steps if isinstance(step, FileStep))
     if entry.boot_id != boot_id:
-        return files, FROM_BOOT
+        return files, SINCE_BOOTED
     left = tuple(step for step in entry.steps if isinstance(step, FileStep) or _exists(step))
     return left, TAKEN_BACK if len(left) == len(entry.steps) else WITHOUT_NETNS
 
