@@ -193,7 +193,7 @@ def choose(
     if found:
         numbers = ", ".join(str(one.number) for one in found)
         raise InvalidRequestError(
-            f"More than one trial is pending: {numbers}.", "Name one by its number or `--netns`."
+            f"More than one trial is pending: {numbers}.", "Name one by its number: `portroom confirm NUMBER`."
         )
     ended = [one for one in entries if one.trial and _is_meant(one, number, netns)]
     raise too_late(ended[-1]) if ended else ChangeError("No trial is pending.", LISTED)
