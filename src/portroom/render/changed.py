@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from portroom.model.facts.change import PERSIST, PERSIST_ONLY, ChangePlan, FileStep
+from portroom.model.facts.change import PERSIST_ONLY, ChangePlan, FileStep
 from portroom.model.facts.journal import TRIAL, Changed, Entry
 from portroom.render import gaps, plan, plans
-from portroom.render.changes import files_of
 from portroom.render.document import as_json, as_json_line
 from portroom.render.flow import TIED, joined, wrap
 from portroom.render.trials import left_text
@@ -95,11 +94,15 @@ def _files(every: Sequence[ChangePlan]) -> str:
 
 def _next_boot(entry: Entry) -> str:
     """Return what the next boot makes of a change, "" where a note says it."""
-    if entry.request.where in {PERSIST, PERSIST_ONLY} and files_of(entry.steps):
-        removed = [one for one in entry.steps if isinstance(one, FileStep) and one.after is None]
-        verb = "removed" if removed else "written"
-        return f"The next boot gives the same: {joined(files_of(entry.steps))} was {verb}."
-    return ""
+    files = [
+        f"{printable(step.path)} was {'removed' if step.after is None else 'written'}"
+        for step in entry.steps
+        if isinstance(step, FileStep)
+    ]
+    if not files:
+        return ""
+    what = "the new values" if entry.request.where == PERSIST_ONLY else "the same"
+    return f"The next boot gives {what}: {joined(files)}."
 
 
 CSV_COLUMNS = plan.CSV_COLUMNS

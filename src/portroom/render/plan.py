@@ -26,7 +26,7 @@ from portroom.render import gaps
 from portroom.render.changes import INDENT, change_lines, file_text, step_lines, value_text
 from portroom.render.collisions import collision_lines, held_lines
 from portroom.render.document import as_json, as_json_line
-from portroom.render.flow import paragraphs, wrap
+from portroom.render.flow import joined, paragraphs, wrap
 from portroom.render.plans import all_as_text
 from portroom.render.reasons import reasons_lines
 from portroom.render.table import Cell, Column, as_csv, as_table
@@ -176,11 +176,9 @@ def _next_boot(plan: ChangePlan, style: Style) -> list[str]:
 
 def persistence_sentence(kept: Persistence, plan: ChangePlan) -> str:
     """Return which file keeps a change, and which program applies it at boot."""
-    written = next((step for step in plan.steps if isinstance(step, FileStep)), None)
-    what = f"{printable(kept.path)} stays as it is"
-    if written is not None:
-        what = file_text(written)
-    elif plan.request.trial_s:
+    files = [file_text(step) for step in plan.steps if isinstance(step, FileStep)]
+    what = joined(files) or f"{printable(kept.path)} stays as it is"
+    if not files and plan.request.trial_s:
         what = f"the confirmation writes {printable(kept.path)}"
     if kept.program is None:
         return f"Next boot: {what}; nothing is known to apply it at boot here."

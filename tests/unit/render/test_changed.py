@@ -54,7 +54,9 @@ def test_a_file_alone_is_told_so():
     done = made.entry(request=request, steps=(made.file_step(),))
     text = happened(made.changed(made.KEPT_PLAN, done=done))
 
-    assert "The kernel's values were left alone." in " ".join(text.split())
+    assert "The kernel's values were left alone. The next boot gives the new values: " in (
+        " ".join(text.split())
+    )
 
 
 @pytest.mark.parametrize("persist", [False, True])
@@ -124,5 +126,17 @@ def test_json_is_as_the_schema_says():
 
 def test_csv_is_that_of_the_plans():
     """A line a setting."""
-    assert 2 == screen.as_csv_text([made.changed(made.KEPT_PLAN)]).count("15000-64001") + 1
-    assert msgspec.structs.replace(made.KEPT_PLAN) == made.KEPT_PLAN
+    assert 3 == screen.as_csv_text([made.changed(made.KEPT_PLAN)]).count("\n")
+
+
+def test_a_file_that_gives_place_to_another_is_told():
+    """The old one is removed where another name is needed to win."""
+    other = msgspec.structs.replace(made.file_step(made.CONTENT, None), path="/etc/sysctl.d/old")
+    done = made.entry(request=KEEP, steps=(made.file_step(), other))
+    text = " ".join(happened(made.changed(made.KEPT_PLAN, done=done)).split())
+    planned = msgspec.structs.replace(made.KEPT_PLAN, steps=done.steps)
+
+    assert f"{made.FILE} was written and /etc/sysctl.d/old was removed." in text
+    assert f"Next boot: {made.FILE} is made and /etc/sysctl.d/old is removed; " in " ".join(
+        screen.before([planned], SCREEN).split()
+    )
