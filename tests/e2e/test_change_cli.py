@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.change_host import SYSCTL_D, hold, on_a_host, reset, state
+from tests.e2e.change_host import SYSCTL_D, end_guardians, hold, on_a_host, reset, state
 from tests.e2e.faults import (
     CLEAN,
     COMMAND,
@@ -19,7 +19,7 @@ from tests.e2e.faults import (
     open_ways,
     refused,
 )
-from tests.kernel.harness import in_namespace
+from tests.kernel.harness import in_namespace, wait_until
 
 pytestmark = needs_root
 
@@ -386,6 +386,31 @@ def test_read_only_proc_sys():
     assert [] == files
     assert 0 == alone.status, alone
     assert 1 == kept
+
+
+def test_an_expired_trial_is_taken_back_before_anything_is_planned():
+    """
+    A dry run and a reading command leave it, and say so or not; set takes it back and plans anew.
+    """
+
+    def job():
+        """Let a trial expire of which nobody takes care."""
+        tried = ask("set", "range=15000-64001", "--try-for", "10s")
+        end_guardians()
+        wait_until(lambda: "expired" in ask("settings", "range").told, "it expired", deadline_s=20)
+        dry = ask("set", "tw_reuse=1", "--dry-run"), RANGE.read_text().split()
+        wrong = ask("set", "nonsense=1"), RANGE.read_text().split()
+        return tried, dry, wrong, ask("set", "range=20000-60001"), ask("journal", "-o", "json")
+
+    tried, dry, wrong, done, journal = on_a_host(job)
+
+    assert 0 == tried.status, tried
+    assert (0, ["15000", "64001"]) == (dry[0].status, dry[1])
+    assert (2, ["15000", "64001"]) == (wrong[0].status, wrong[1])
+    assert 0 == done.status, done
+    assert "entry 1 of the journal had not completed" in done.told
+    assert "32768-60999" in done.answer
+    assert ["done", "put_back"] == [one["phase"] for one in journal.json["entries"]]
 
 
 def test_the_same_value_again_changes_nothing():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -144,6 +144,29 @@ def recover() -> Journal:
     places = find_places()
     with locked(places):
         return _journal(recovery.recover(places))
+
+
+def recover_first() -> tuple[Entry, ...]:
+    """
+    Take back what did not complete before a change is planned, and return what was touched.
+
+    Nothing is locked, and no right is needed, where nothing is left over.
+
+    Raises:
+        PortroomError: As ``recover``.
+    """
+    places = find_places()
+    boot_id = read_boot_id()
+    entries = books.read(places).entries
+    if all(trials.is_pending(one, boot_id) and not trials.is_late(one) for one in _open(entries)):
+        return ()
+    with locked(places):
+        return recovery.recover(places)
+
+
+def _open(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Yield the entries that are not closed."""
+    return (one for one in entries if one.is_open)
 
 
 def guard(number: int) -> int:

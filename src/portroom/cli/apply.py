@@ -23,6 +23,7 @@ def apply(file: str, yes: bool, output: str, plain: bool) -> None:
     from portroom.cli import changing
 
     with changing.as_change():
+        changing.recover_first()
         plans = read_plan(file)
     several = len(plans) > 1
     changing.check_can_ask(needed=several and not yes)

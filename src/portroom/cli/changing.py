@@ -137,6 +137,20 @@ def stop_refused(plans: Sequence[ChangePlan], output: str, plain: bool) -> None:
     check_refused(plans)
 
 
+def recover_first() -> None:
+    """
+    Take back what did not complete, before anything is planned, and tell it on stderr.
+
+    Raises:
+        PortroomError: It cannot be taken back.
+    """
+    from portroom.api import change
+    from portroom.render.units import printable
+
+    for entry in change.recover_first():
+        talk(f"entry {entry.number} of the journal had not completed. {printable(entry.outcome)}")
+
+
 def check_refused(plans: Sequence[ChangePlan]) -> None:
     """
     Refuse what must not be written.
