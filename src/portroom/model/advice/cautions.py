@@ -81,7 +81,9 @@ def _source_ports(change: Draft) -> Iterator[Reason]:
             "source_ports_outside_default",
             f"{count(len(outside), 'new source port')} outside of {DEFAULT_RANGE}: "
             f"firewalls on the path may not admit {ports_words(outside)}.",
-            "Try it with --try, towards the peers that matter.",
+            "Test the peers that matter before you confirm."
+            if change.request.trial_s
+            else "Try it with --try, towards the peers that matter.",
         )
 
 
