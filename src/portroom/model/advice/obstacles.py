@@ -70,7 +70,7 @@ def _obstacle(key: str, tried: Tried) -> Reason:
         return reason("not_supported", f"{key} does not exist on this kernel.")
     lines = [one for one in course.holdings[key].proposals if _is_own(one)]
     if not lines:
-        return _decided_elsewhere(key, tried, None)
+        return _decided_elsewhere(key, tried)
     return OBSTACLES.get(lines[-1].fate.outcome, _not_taken)(key, tried, lines[-1])
 
 
@@ -79,7 +79,7 @@ def _is_own(line: Proposal) -> bool:
     return shown(line.place.path) in PATHS and line.value is not None
 
 
-def _decided_elsewhere(key: str, tried: Tried, _: Proposal | None) -> Reason:
+def _decided_elsewhere(key: str, tried: Tried, _: Proposal | None = None) -> Reason:
     """Name the line that decides in place of ours."""
     course = tried.found.course
     by, held = course.holdings[key].winner, shown_value(course.state[key])
@@ -110,18 +110,17 @@ def _what_to_write(key: str, tried: Tried, place: Place | None) -> str:
     return f"Write {key} = {shown_value(tried.wanted[key])}{where}."
 
 
-def _refused(key: str, tried: Tried, line: Proposal | None) -> Reason:
+def _refused(key: str, tried: Tried, line: Proposal) -> Reason:
     """Tell why the kernel refuses our line, and which other line makes it so."""
     course, rival = tried.found.course, RIVALS.get(key, "")
     by = course.holdings[rival].winner if rival in course.holdings else None
-    why = line.fate.reason if line else ""
     cause = f" {_where(by)} sets {name_of(rival)} to {course.state[rival]}." if by else ""
     bound = _bound(key, tried.wanted[key])
     where = f" in line {by.line} of {shown(by.path)}" if by else ""
     return reason(
         "refused_at_boot",
         f"The kernel would refuse {name_of(key)} {shown_value(tried.wanted[key])} at the next boot: "
-        f"{why}.{cause}",
+        f"{line.fate.reason}.{cause}",
         f"Write {bound}{where}, or set both in one change." if bound else "",
     )
 
@@ -133,25 +132,22 @@ def _bound(key: str, text: str) -> str:
     return f"a range that begins at {text} or above" if key == START_KEY else ""
 
 
-def _bent(key: str, tried: Tried, line: Proposal | None) -> Reason:
-    """Tell what the kernel holds of a line that it takes for something else, or in part."""
-    course = tried.found.course
-    if line is None or course.holdings[key].winner != line.place:
-        return _decided_elsewhere(key, tried, line)
-    program, why = PROGRAM_NAMES.get(line.program, line.program), line.fate.reason
-    told = Line(key, line.place, line.value, line.fate, course.state[key], course.state)
-    if ONE_WRITE_TAKES in why:
-        sentence = f"{program} would set only a part of {name_of(key)} at the next boot: {why}."
-    else:
-        held = shown_value(course.state[key])
-        sentence = f"{program} would leave {name_of(key)} at {held} at the next boot: {why}."
-    return reason("cut_at_boot", sentence, remedy(told))
+def _cut(key: str, tried: Tried, line: Proposal) -> Reason:
+    """Tell how much of our line the program writes."""
+    why = line.fate.reason
+    if ONE_WRITE_TAKES not in why:
+        return _decided_elsewhere(key, tried)
+    state, program = tried.found.course.state, PROGRAM_NAMES.get(line.program, line.program)
+    told = Line(key, line.place, line.value, line.fate, state[key], state)
+    return reason(
+        "cut_at_boot",
+        f"{program} would set only a part of {name_of(key)} at the next boot: {why}.",
+        remedy(told),
+    )
 
 
-def _not_taken(key: str, tried: Tried, line: Proposal | None) -> Reason:
+def _not_taken(key: str, tried: Tried, line: Proposal) -> Reason:
     """Tell why the program takes no line from our file."""
-    if line is None:
-        return _decided_elsewhere(key, tried, line)
     course, fate = tried.found.course, line.fate
     told = Line(key, line.place, line.value, fate, course.holdings[key].value, course.state)
     by = f" ({_where(fate.by)})" if fate.by else ""
@@ -180,8 +176,8 @@ def _side_effect(key: str, tried: Tried) -> Reason:
     )
 
 
-OBSTACLES: Mapping[str, Callable[[str, Tried, Proposal | None], Reason]] = {
-    APPLIED: _bent,
+OBSTACLES: Mapping[str, Callable[[str, Tried, Proposal], Reason]] = {
+    APPLIED: _cut,
     OVERRIDDEN: _decided_elsewhere,
     REFUSED: _refused,
 }

@@ -31,6 +31,7 @@ from portroom.model.advice.reasons import reason
 from portroom.model.facts.boot import BootFacts
 from portroom.model.facts.change import FileContent, FileStep, Persistence, Reason, Request
 from portroom.model.facts.sysctl_files import FILE, SysctlFile, shown
+from portroom.model.laws.acceptance import RANGE_KEY, START_KEY
 from portroom.model.laws.next_boot import Course, next_boot
 
 __all__ = ["PATHS", "FilePlan", "Note", "Own", "plan_file", "unmet"]
@@ -156,7 +157,7 @@ def _orders(wanted: Mapping[str, str]) -> Iterator[dict[str, str]]:
     filled = {key: text for key, text in wanted.items() if text}
     for settings in (dict(wanted), filled) if len(filled) < len(wanted) else (dict(wanted),):
         yield settings
-        if len(settings) > 1:
+        if {RANGE_KEY, START_KEY} <= settings.keys():
             yield dict(reversed(settings.items()))
 
 

@@ -522,6 +522,30 @@ def test_a_setting_that_the_kernel_does_not_have_is_refused():
     assert refusal(plan)[0] == "not_supported"
 
 
+def test_many_doubts_are_told_by_their_number():
+    """
+    The first are named.
+    """
+    unseen = tuple(Unseen(f"/etc/sysctl.d/{number}".encode(), "is a FIFO") for number in range(9))
+    plan = plan_file(boot(unseen=unseen), None, WANTED, NOTHING, NOTE)
+
+    assert 4 == len(plan.reasons)
+    assert "6 more files could not be read" in plan.reasons[-1].sentence
+
+
+def test_a_long_value_is_cut_in_a_sentence():
+    """
+    What is to be written is told as far as it helps.
+    """
+    files = {SYSCTL_CONF: b"net.ipv4.ip_local_reserved_ports = 1\n"}
+    ports = ",".join(map(str, range(20_001, 20_101, 2)))
+    _, sentence, remedy = refusal(planned(files, {RESERVED: ports}, by=PROCPS))
+
+    assert "takes 1 from there" in sentence
+    assert remedy.startswith("Write net.ipv4.ip_local_reserved_ports = 20001,20003,")
+    assert "... in place of line 1 of /etc/sysctl.conf." in remedy
+
+
 # Asked again after writing.
 
 
