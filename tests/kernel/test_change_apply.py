@@ -38,11 +38,11 @@ from tests.kernel.test_change_settings import (
     as_user,
     read_only_settings,
 )
-from tests.unit.change.made_entries import entry, places_in
+from tests.unit.change.made_entries import A_TRIAL, entry, places_in
 
 DEFAULTS = {RANGE: "32768 60999", RESERVED: "", START: "1024", "net.ipv4.tcp_tw_reuse": "2"}
 
-FILE = Path("/etc/sysctl.d/90-test.conf")
+FILE = Path("/etc/sysctl.d/90-portroom.conf")
 
 
 def steps_of(*changes, where=None):
@@ -468,7 +468,7 @@ def test_a_trial_is_left_open(netns, places):
 
     def job():
         """Begin a trial."""
-        with changing(places, entry(*steps_of(*WIDEN)), ends=TRIAL) as change:
+        with changing(places, entry(*steps_of(*WIDEN), trial=A_TRIAL), ends=TRIAL) as change:
             change.write()
         return change.entry
 
@@ -773,7 +773,7 @@ def test_a_phase_that_is_open_has_no_outcome(places):
     """
     A trial that is confirmed is not ended yet.
     """
-    begun = journal.begin(places, entry())
+    begun = journal.begin(places, entry(trial=A_TRIAL))
     again = close(places, close(places, begun, DONE, "So."), TRIAL, "never told")
 
     assert (TRIAL, "", None) == (again.phase, again.outcome, again.ended_at)

@@ -71,7 +71,7 @@ def until(left_s):
 LATE, IN_TIME = -1.0, 60.0
 
 
-STATE, FOLDER = Path("/run/state"), Path("/run/sysctl.d")
+STATE, FOLDER = Path("/run/state"), Path("/etc/sysctl.d")
 
 
 @pytest.fixture
@@ -85,7 +85,8 @@ def host():
     def run(job, **settings):
         def within():
             """Have all that the job works on."""
-            FOLDER.mkdir()
+            mount("tmpfs", "/etc", "tmpfs", options="mode=755")
+            FOLDER.mkdir(mode=0o755)
             write_settings(**settings)
             return job(places_in(STATE), FOLDER)
 

@@ -12,6 +12,7 @@ import datetime
 import msgspec
 
 from portroom.errors import RefusedError
+from portroom.model.advice.own_lines import PATHS
 from portroom.model.facts.answers import SCHEMA_VERSION
 from portroom.model.facts.change import SettingStep, Step
 from portroom.model.facts.journal import (
@@ -19,8 +20,10 @@ from portroom.model.facts.journal import (
     DONE,
     NETNS_GONE,
     OPEN,
+    PERSISTING,
     PUT_BACK,
     SET,
+    TRIAL,
     UNDO,
     Entry,
 )
@@ -88,8 +91,10 @@ def _check(entry: Entry, number: int) -> None:
     if entry.phase not in PHASES or entry.action not in ACTIONS:
         told = f"{entry.action} {entry.phase}"[:QUOTED_LETTERS]
         raise ValueError(f"it is damaged: {told!r} is nothing that a change can be")
-    if entry.phase != DONE and entry.is_open and not entry.steps:
+    if entry.is_open and not entry.steps:
         raise ValueError("it is damaged: it is open and has no steps")
+    if entry.phase in {TRIAL, PERSISTING} and entry.trial is None:
+        raise ValueError("it is damaged: it is a trial without a deadline")
     instants = [entry.started_at, entry.ended_at, entry.trial and entry.trial.deadline_at]
     if any(isinstance(one, datetime.datetime) and one.tzinfo is None for one in instants):
         raise ValueError("it is damaged: a time has no time zone")
@@ -100,7 +105,8 @@ def _check(entry: Entry, number: int) -> None:
 def _check_step(step: Step) -> None:
     """Check that a step is one that portroom could have made."""
     if not isinstance(step, SettingStep):
-        # Where a file may lie is known to whoever writes it.
+        if step.path not in PATHS:
+            raise ValueError(f"portroom does not write {step.path[:QUOTED_LETTERS]!r}")
         return
     setting = WRITABLE.get(step.key)
     if setting is None:

@@ -22,6 +22,8 @@ from portroom.model.facts.snapshot import NetnsId
 
 Result = TypeVar("Result")
 
+NetnsKey = tuple[str, int]
+
 
 class Held:
     """
@@ -31,7 +33,7 @@ class Held:
     """
 
     def __init__(self) -> None:
-        self._refs: dict[tuple[bool, int], NetnsRef | None] = {}
+        self._refs: dict[NetnsKey, NetnsRef | None] = {}
         self._descriptors = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -101,9 +103,16 @@ class Held:
         return held if same else None
 
 
-def key_of(netns: NetnsId) -> tuple[bool, int]:
-    """Return what tells a namespace from all others of this boot."""
-    return (False, netns.inode) if netns.cookie is None else (True, netns.cookie)
+def key_of(netns: NetnsId) -> NetnsKey:
+    """
+    Return what tells a namespace from all others of this boot.
+
+    >>> key_of(NetnsId("web", 7, 4026532000, "named"))
+    ('cookie', 7)
+    >>> key_of(NetnsId("web", None, 4026532000, "named"))
+    ('inode', 4026532000)
+    """
+    return ("inode", netns.inode) if netns.cookie is None else ("cookie", netns.cookie)
 
 
 @contextlib.contextmanager

@@ -134,12 +134,16 @@ class _Queue:
 
     def wait(self, deadline: float) -> bool:
         """Wait, and say whether the lock was there before the deadline."""
-        threading.Thread(target=self._stand, name="lock", daemon=True).start()
+        thread = threading.Thread(target=self._stand, name="lock", daemon=True)
+        thread.start()
         try:
             self._got.wait(max(0.0, deadline - time.monotonic()))
         finally:
             with self._guard:
                 self._given_up = not self._got.is_set()
+        if not self._given_up:
+            # A signal that waits for the end of the change shall find no thread to go to.
+            thread.join()
         return not self._given_up
 
     def _stand(self) -> None:

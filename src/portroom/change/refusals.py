@@ -29,7 +29,7 @@ def state_error(error: OSError, what: str) -> PortroomError:
     """
     if error.errno in NOT_ALLOWED:
         return NotPermittedError.changing(
-            f"{what}: {strerror(error)!r}. Nobody changes settings without a journal.",
+            f"{what}: {strerror(error)!r}. Without its state portroom changes nothing.",
             f"Set XDG_STATE_HOME to a folder of your own, or run: {sudo_line()}",
         )
     if error.errno == errno.ELOOP:

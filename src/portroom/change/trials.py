@@ -15,6 +15,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from portroom.change.held import key_of
 from portroom.change.places import Places, open_folder
 from portroom.errors import ChangeError, InvalidRequestError, PortroomError, RefusedError
 from portroom.kernel.trials import PREFIX, boottime_s, number_of, read_boot_id, read_trials
@@ -27,8 +28,6 @@ READABLE, PRIVATE = 0o644, 0o600
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 LISTED = "`portroom journal` lists the changes."
-
-NetnsKey = tuple[str, int]
 
 
 def pending(places: Places, now_s: float | None = None) -> tuple[PendingTrial, ...]:
@@ -129,18 +128,6 @@ def namespaces_of(steps: Iterable[Step]) -> tuple[NetnsId, ...]:
     return tuple(found.values())
 
 
-def key_of(netns: NetnsId) -> NetnsKey:
-    """
-    Return what tells a namespace from all others of this boot.
-
-    >>> key_of(NetnsId("web", 7, 4026532000, "named"))
-    ('cookie', 7)
-    >>> key_of(NetnsId("web", None, 4026532000, "named"))
-    ('inode', 4026532000)
-    """
-    return ("inode", netns.inode) if netns.cookie is None else ("cookie", netns.cookie)
-
-
 def is_pending(entry: Entry, boot_id: str) -> bool:
     """Say whether an entry is a trial of this boot that somebody may confirm."""
     return entry.trial is not None and entry.is_open and entry.boot_id == boot_id
@@ -193,7 +180,8 @@ def choose(
     if found:
         numbers = ", ".join(str(one.number) for one in found)
         raise InvalidRequestError(
-            f"More than one trial is pending: {numbers}.", "Name one by its number: `portroom confirm NUMBER`."
+            f"More than one trial is pending: {numbers}.",
+            "Name one by its number: `portroom confirm NUMBER`.",
         )
     ended = [one for one in entries if one.trial and _is_meant(one, number, netns)]
     raise too_late(ended[-1]) if ended else ChangeError("No trial is pending.", LISTED)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from portroom.change.places import Places
 from portroom.model.facts.change import Request, SettingStep
-from portroom.model.facts.journal import SET, Entry, Who
+from portroom.model.facts.journal import SET, Entry, Trial, Who
 from portroom.model.facts.snapshot import NetnsId
 
 HERE = NetnsId("host", 7, 4026531840, "host")
@@ -20,6 +20,8 @@ WIDER = SettingStep(HERE, RANGE, "32768 60999", "15000 64001")
 WHO = Who(
     uid=0, user="root", login_uid=None, login_user="", terminal="", pid=7, command=("portroom",)
 )
+
+A_TRIAL = Trial(1e9, datetime.datetime(2026, 1, 2, 3, 6, 5, tzinfo=datetime.UTC))
 
 
 def places_in(folder: Path) -> Places:

@@ -64,7 +64,7 @@ def test_entries_come_back_as_they_are(places):
     With all kinds of steps, a trial, and an outcome; the oldest first.
     """
     deadline = datetime.datetime(2026, 1, 2, 3, 6, 5, tzinfo=datetime.UTC)
-    file = FileStep("/etc/sysctl.d/90-a.conf", None, FileContent(b"\x00\xff\n", 0o600), True)
+    file = FileStep("/etc/sysctl.d/90-portroom.conf", None, FileContent(b"\x00\xff\n", 0o600), True)
     long = SettingStep(HERE, RESERVED, "", ",".join(map(str, range(1, 65536, 2))))
     begun = [
         journal.begin(places, entry()),
@@ -152,6 +152,11 @@ DAMAGED = {
         altered(steps=[STEP | {"key": RANGE, "before": "1 2 3", "after": "1 2"}]),
         "expected two ports, got '1 2 3'",
     ),
+    "another file": (
+        altered(steps=[{"kind": "file", "path": "/etc/passwd", "before": None, "after": None}]),
+        "portroom does not write '/etc/passwd'",
+    ),
+    "a trial without an end": (altered(phase="trial"), "a trial without a deadline"),
     "a step of another kind": (altered(steps=[{"kind": "command", "run": "x"}]), "it is damaged"),
 }
 
