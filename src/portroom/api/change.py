@@ -19,6 +19,7 @@ from portroom.change.held import Held
 from portroom.change.journal import JournalRead
 from portroom.change.lock import locked
 from portroom.change.places import Places, all_places, find_places
+from portroom.change.signals import held_back
 from portroom.change.transaction import changing
 from portroom.change.undo import SINCE_BOOTED, Undo, last_undo
 from portroom.change.who import read_who
@@ -95,7 +96,11 @@ def confirm(number: int | None = None) -> Journal:
         assert entry.trial is not None
         values = entry.trial.values if entry.trial.persist else {}
         files = steps_to_keep(values, entry.request, _now()) if values else ()
-        done = confirm_trial(places, entry, files, lambda: check_kept(values) if files else None)
+        # Half confirmed would be a trial of which the file stands already.
+        with held_back():
+            done = confirm_trial(
+                places, entry, files, lambda: check_kept(values) if files else None
+            )
     return _journal([done])
 
 
