@@ -12,7 +12,6 @@ import datetime
 import msgspec
 
 from portroom.errors import RefusedError
-from portroom.model.advice.own_lines import PATHS
 from portroom.model.facts.answers import SCHEMA_VERSION
 from portroom.model.facts.change import SettingStep, Step
 from portroom.model.facts.journal import (
@@ -28,6 +27,7 @@ from portroom.model.facts.journal import (
     Entry,
 )
 from portroom.model.facts.settings import SETTINGS, parse_value
+from portroom.model.facts.sysctl_files import OWN_PATHS
 
 PHASES = OPEN | {DONE, PUT_BACK, CONFLICT, NETNS_GONE}
 ACTIONS = frozenset({SET, UNDO})
@@ -105,7 +105,7 @@ def _check(entry: Entry, number: int) -> None:
 def _check_step(step: Step) -> None:
     """Check that a step is one that portroom could have made."""
     if not isinstance(step, SettingStep):
-        if step.path not in PATHS:
+        if step.path not in OWN_PATHS:
             raise ValueError(f"portroom does not write {step.path[:QUOTED_LETTERS]!r}")
         return
     setting = WRITABLE.get(step.key)

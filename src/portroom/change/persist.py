@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-- one file by its path below a root, and no other is ever touched;
+- one of OWN_PATHS below a root, and no other is ever touched;
 - no link is followed below the root, and every folder on the way is held open:
   whatever is exchanged meanwhile, a write ends in the folder that was looked at;
 - a content is written under a name that no boot program reads, and gets the right
@@ -29,10 +29,9 @@ from portroom.errors import (
     WriteError,
 )
 from portroom.kernel.files import SAFELY, not_ours, read_up_to
-from portroom.model.facts.sysctl_files import DIRECTORY, FILE
+from portroom.model.facts.sysctl_files import DIRECTORY, FILE, OWN_PATHS
 
 FILE_MODE, FOLDER_MODE = 0o644, 0o755
-
 TEMPORARY = ".portroom.new"
 """
 The name of a file that is not whole yet, beside ours.
@@ -160,6 +159,9 @@ class _Way:
     """
 
     def __init__(self, path: str, root: str) -> None:
+        # A path may come from a plan or a journal that somebody edited.
+        if path not in OWN_PATHS:
+            raise RefusedError(f"{path!r} is no file of portroom's; nothing was written.")
         self.path, self.root = path, root
         self.folder_path, _, self.name = path.rpartition("/")
         self.folder = -1

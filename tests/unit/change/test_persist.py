@@ -160,6 +160,33 @@ def test_a_folder_that_is_gone_is_not_made(tmp_path):
     assert [] == inside(tmp_path / "etc")
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/shadow",
+        "/etc/sysctl.d/50-a.conf",
+        "/etc/sysctl.d/../sysctl.d/90-portroom.conf",
+        "/etc/sysctl.d//90-portroom.conf",
+        "etc/sysctl.d/90-portroom.conf",
+        "/etc/sysctl.d/90-portroom.conf\0",
+        "",
+    ],
+)
+def test_no_other_file_is_ever_touched(root, path):
+    """
+    Whatever a plan or a journal says.
+    """
+    for job in (
+        lambda: read_own(path, root),
+        lambda: replace_own(path, None, NEW, makes_folder=True, root=root),
+        lambda: heal(path, makes_folder=True, root=root),
+    ):
+        with pytest.raises(RefusedError, match="no file of portroom's"):
+            job()
+
+    assert [] == names(root)
+
+
 def test_what_a_dead_writer_left_goes(root):
     """
     The next write heals it, and so does heal() by itself.

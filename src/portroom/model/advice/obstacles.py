@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from portroom.model.advice.own_lines import NAMES, PATHS
+from portroom.model.advice.own_lines import NAMES
 from portroom.model.advice.reasons import reason
 from portroom.model.facts.change import Reason
-from portroom.model.facts.sysctl_files import shown
+from portroom.model.facts.sysctl_files import OWN_PATHS, shown
 from portroom.model.laws.acceptance import ONE_WRITE_TAKES, RANGE_KEY, START_KEY
 from portroom.model.laws.boot_notes import PROGRAM_NAMES
 from portroom.model.laws.next_boot import Course, NextBoot, Proposal
@@ -76,7 +76,7 @@ def _obstacle(key: str, tried: Tried) -> Reason:
 
 def _is_own(line: Proposal) -> bool:
     """Say whether a line that sets something stands in a file of ours."""
-    return shown(line.place.path) in PATHS and line.value is not None
+    return shown(line.place.path) in OWN_PATHS and line.value is not None
 
 
 def _decided_elsewhere(key: str, tried: Tried, _: Proposal | None = None) -> Reason:

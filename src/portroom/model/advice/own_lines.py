@@ -1,4 +1,4 @@
-"""Portroom's own sysctl file: what it is called, and its text.
+"""The text of portroom's own sysctl file: which lines are replaced, and by what.
 
 Rules of this file:
 
@@ -17,14 +17,6 @@ from portroom.model.facts.settings import SETTINGS
 from portroom.model.laws.dialects import PROGRAMS, dialect
 from portroom.model.laws.patterns import is_pattern
 from portroom.model.laws.sysctl_lines import led_to, meant, parse_line, with_slashes
-
-FOLDER = "/etc/sysctl.d"
-
-PATHS = tuple(
-    f"{FOLDER}/{name}"
-    for name in ("90-portroom.conf", "99-portroom.conf", "zz-portroom.conf", "~portroom.conf")
-)
-"""Where our file may lie, the usual name first, then later and later ones."""
 
 HEADER = b"""\
 # This file is written by portroom: it holds what was set with `portroom set --persist`.

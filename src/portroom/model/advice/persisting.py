@@ -19,18 +19,12 @@ import msgspec
 
 from portroom.model.advice.boot_cautions import cautions, others
 from portroom.model.advice.obstacles import Tried, faults, obstacles
-from portroom.model.advice.own_lines import (
-    FOLDER,
-    PATHS,
-    Note,
-    says_nothing,
-    with_settings,
-    without_settings,
-)
+from portroom.model.advice.own_lines import Note, says_nothing, with_settings, without_settings
 from portroom.model.advice.reasons import reason
 from portroom.model.facts.boot import BootFacts
 from portroom.model.facts.change import FileContent, FileStep, Persistence, Reason, Request
-from portroom.model.facts.sysctl_files import FILE, SysctlFile, shown
+from portroom.model.facts.sysctl_files import FILE, OWN_FOLDER, SysctlFile, shown
+from portroom.model.facts.sysctl_files import OWN_PATHS as PATHS
 from portroom.model.laws.acceptance import RANGE_KEY, START_KEY
 from portroom.model.laws.next_boot import Course, next_boot
 
@@ -44,8 +38,8 @@ class Own(NamedTuple):
     What there is of ours now.
 
     Args:
-        files: Content by path, of those of PATHS that exist.
-        has_folder: Whether FOLDER exists.
+        files: Content by path, of those of OWN_PATHS that exist.
+        has_folder: Whether OWN_FOLDER exists.
     """
 
     files: Mapping[str, FileContent]
@@ -124,7 +118,7 @@ def _in_the_way(facts: BootFacts) -> Iterator[Reason]:
             yield reason(
                 "own_name_taken",
                 f"{shown(file.path)} is {what}, and no file of portroom's.",
-                f"Remove it if portroom may keep settings in {FOLDER}.",
+                f"Remove it if portroom may keep settings in {OWN_FOLDER}.",
             )
 
 

@@ -25,6 +25,14 @@ DIRECTORIES = (
 
 SYSCTL_CONF = b"/etc/sysctl.conf"
 
+OWN_FOLDER = "/etc/sysctl.d"
+
+OWN_PATHS = tuple(
+    f"{OWN_FOLDER}/{name}"
+    for name in ("90-portroom.conf", "99-portroom.conf", "zz-portroom.conf", "~portroom.conf")
+)
+"""Where the file of portroom's own may lie, the usual name first, then later and later ones."""
+
 CREDENTIAL = b"sysctl.extra"
 """The credential that systemd-sysctl reads after all files."""
 
