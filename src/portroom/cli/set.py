@@ -40,12 +40,12 @@ def set(  # noqa: A001 - what people type
     from portroom.model.advice.requests import parse_words
 
     wanted = request(words, options)
-    # Words that are not understood change nothing, not even what a crash left.
-    parse_words(words)
     with changing.as_change():
         sources = source(netns, all_netns, None)
         changing.check_can_ask(needed=all_netns and not yes and not dry_run)
         if not dry_run:
+            # Words that are not understood change nothing, not even what a crash left.
+            parse_words(words)
             changing.recover_first()
         plans = changing.plans_for(words, wanted, sources)
     changing.tell_plans(plans, output, plain, as_table=all_netns)
