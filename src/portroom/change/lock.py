@@ -113,7 +113,8 @@ def _wait(descriptor: int, path: str, deadline: float) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        if not _Queue(descriptor).wait(deadline):
+        # Who does not wait at all, as the guardian, does not stand in the queue either.
+        if time.monotonic() >= deadline or not _Queue(descriptor).wait(deadline):
             raise _held(os.fstat(descriptor), path) from None
 
 
