@@ -103,7 +103,9 @@ def wait_for_end(number: int = 1, *, deadline_s: float = 20.0) -> dict[str, Any]
 
 def guardian(number: int = 1) -> int:
     """Return the process id of the guardian that is awake."""
-    wait_until(lambda: is_guarded(str(RUN), number), f"trial {number} is guarded")
+    wait_until(
+        lambda: is_guarded(str(RUN), number) and guardians(number), f"trial {number} is guarded"
+    )
     return guardians(number)[0]
 
 

@@ -64,12 +64,12 @@ class Guardian(Protocol):
     """
     A guardian that was started and is not ready yet.
 
-    ``spare_s`` is the time to leave for another way to start one.
+    ``share`` is how much of the time it gets; what is left is for another way.
     """
 
     @property
-    def spare_s(self) -> float:
-        """Return what is to be left of the time."""
+    def share(self) -> float:
+        """Return the share of the time, 1 for all of it."""
 
     def has_ended(self) -> bool:
         """Say whether it ended."""
@@ -97,13 +97,16 @@ def start(places: Places, entry: Entry, ready_s: float = READY_S) -> None:
         WriteError: It is not ready in time; it is gone, and its trial has no file.
     """
     told = ""
-    until = time.monotonic() + ready_s
+    begun_s = time.monotonic()
+    # Of a journal that was lost, the guardian of another trial may have that number.
+    trials.remove(places, entry.number)
     for way in (by_systemd, detached):
         guardian = way(entry.number)
         if guardian is None:
             continue
         try:
-            if _is_ready(places, entry.number, guardian, until - guardian.spare_s):
+            until_s = begun_s + ready_s * guardian.share
+            if _is_ready(places, entry.number, guardian, until_s):
                 return
             guardian.kill()
             told = guardian.told() or told
@@ -118,11 +121,11 @@ def start(places: Places, entry: Entry, ready_s: float = READY_S) -> None:
     )
 
 
-def _is_ready(places: Places, number: int, guardian: Guardian, until: float) -> bool:
+def _is_ready(places: Places, number: int, guardian: Guardian, until_s: float) -> bool:
     """Wait for a guardian, and say whether it is ready."""
     pause = threading.Event()
     while not is_guarded(places.run, number):
-        if guardian.has_ended() or time.monotonic() > until:
+        if guardian.has_ended() or time.monotonic() > until_s:
             # It may have become ready between both looks.
             return is_guarded(places.run, number)
         pause.wait(LOOK_S)
@@ -152,7 +155,7 @@ class Unit(NamedTuple):
 
     name: str
     systemctl: str
-    spare_s: float = READY_S / 2
+    share: float = 0.5
 
     def has_ended(self) -> bool:
         """Say whether it ended: systemd would start it again."""
@@ -210,7 +213,7 @@ class Detached(NamedTuple):
 
     process: int
     memory: int
-    spare_s: float = 0.0
+    share: float = 1.0
 
     def has_ended(self) -> bool:
         """Say whether it ended."""
