@@ -335,7 +335,13 @@ def test_words_are_completed():
 
     commands = run(environment=asked | {"COMP_WORDS": "portroom s"}).stdout.split()
 
-    assert commands == [b"plain,status", b"plain,sessions", b"plain,settings", b"plain,snapshot"]
+    assert commands == [
+        b"plain,status",
+        b"plain,sessions",
+        b"plain,settings",
+        b"plain,set",
+        b"plain,snapshot",
+    ]
 
 
 def imported_by(*words):
