@@ -64,7 +64,7 @@ def _done(entry: Entry, every: Sequence[ChangePlan], style: Style) -> list[str]:
     head = f"Done and read back: entry {entry.number} of the journal."
     if entry.request.where == PERSIST_ONLY:
         head = f"Done: entry {entry.number} of the journal. The kernel's values were left alone."
-    texts = [_next_boot(entry), f"Take it back: portroom{TIED}undo."]
+    texts = [_next_boot(entry, every), f"Take it back: portroom{TIED}undo."]
     lines = [paint(line, "green", style) for line in wrap(head, style)]
     return lines + [line for text in texts if text for line in wrap(text, style)]
 
@@ -92,7 +92,7 @@ def _files(every: Sequence[ChangePlan]) -> str:
     return printable(paths[0]) if paths else "the file for the next boot"
 
 
-def _next_boot(entry: Entry) -> str:
+def _next_boot(entry: Entry, every: Sequence[ChangePlan]) -> str:
     """Return what the next boot makes of a change, "" where a note says it."""
     files = [
         f"{printable(step.path)} was {'removed' if step.after is None else 'written'}"
@@ -101,6 +101,8 @@ def _next_boot(entry: Entry) -> str:
     ]
     if not files:
         return ""
+    if any(one.persistence and one.persistence.program is None for one in every):
+        return f"For the next boot {joined(files)}; {plan.UNAPPLIED}."
     what = "the new values" if entry.request.where == PERSIST_ONLY else "the same"
     return f"The next boot gives {what}: {joined(files)}."
 

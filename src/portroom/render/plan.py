@@ -54,6 +54,9 @@ KEY_COLUMNS = (
     Column("FREE THEN", right=True),
 )
 
+UNAPPLIED = "nothing is known to apply it at boot here"
+"""What is told of a file for the next boot where no boot program is known."""
+
 MOST_KEYS = 5
 """Destinations that are told unless wide."""
 
@@ -181,7 +184,7 @@ def persistence_sentence(kept: Persistence, plan: ChangePlan) -> str:
     if not files and plan.request.trial_s:
         what = f"the confirmation writes {printable(kept.path)}"
     if kept.program is None:
-        return f"Next boot: {what}; nothing is known to apply it at boot here."
+        return f"Next boot: {what}; {UNAPPLIED}."
     name = PROGRAM_NAMES.get(kept.program, printable(kept.program))
     return f"Next boot: {what}; {name} applies it."
 

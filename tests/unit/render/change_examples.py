@@ -99,6 +99,7 @@ NEXT_LIMIT = Limit(
 )
 
 KEPT = Persistence(FILE, "systemd")
+UNAPPLIED = Persistence(FILE, None)
 
 
 def steps(changes, where=HOST):

@@ -9,6 +9,7 @@ import pytest
 from portroom.model.facts.change import PERSIST, PERSIST_ONLY, Request
 from portroom.render import changed as screen
 from portroom.render import schema
+from portroom.render.plan import UNAPPLIED
 from portroom.render.units import Style, columns
 from tests.unit.render import change_examples as made
 
@@ -46,6 +47,17 @@ The next boot gives the same: /etc/sysctl.d/99-zz-portroom.conf was written.
 Take it back: portroom undo."""
 
     assert expected == happened(made.changed(made.KEPT_PLAN, done=done))
+
+
+def test_where_no_boot_program_is_known_nothing_is_promised():
+    """The file was written, and that nothing is known to apply it is told as in the plan."""
+    unknown = msgspec.structs.replace(made.KEPT_PLAN, persistence=made.UNAPPLIED)
+    done = made.entry(request=KEEP, steps=made.KEPT_PLAN.steps)
+    text = " ".join(happened(made.changed(unknown, done=done)).split())
+
+    assert f"For the next boot {made.FILE} was written; {UNAPPLIED}. Take" in text
+    assert "gives" not in text
+    assert f"{UNAPPLIED}.\n" in screen.before([unknown], Style(0))
 
 
 def test_a_file_alone_is_told_so():
