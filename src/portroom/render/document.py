@@ -16,7 +16,8 @@ import msgspec
 from portroom.model.facts.answers import SCHEMA_VERSION, Answer
 from portroom.model.facts.snapshot import NetnsId
 
-HEADER = ("schema_version", "host", "taken_at", "netns")
+HEADER = frozenset({"schema_version", "host", "taken_at", "netns"})
+"""Fields that stand before each row of JSON lines."""
 
 ACTING = {
     code: f"\\u{code:04x}"
@@ -80,7 +81,15 @@ def as_json_lines(answer: Answer, rows: Iterable[msgspec.Struct]) -> str:
     """Return one line a row, each with the header of the answer before its fields."""
     header = Header(answer.schema_version, answer.host, answer.taken_at, answer.netns)
     beginning = _encode(header)[:-1] + b","
-    return "".join(_safe(beginning + _encode(row)[1:]) + "\n" for row in rows)
+    return "".join(_safe(beginning + _encode(_without_header(row))[1:]) + "\n" for row in rows)
+
+
+def _without_header(row: msgspec.Struct) -> object:
+    """Return a row without the fields that its header has: no name may stand there twice."""
+    if HEADER.isdisjoint(row.__struct_fields__):
+        return row
+    fields = msgspec.to_builtins(row)
+    return {name: value for name, value in fields.items() if name not in HEADER}
 
 
 def _encode(value: Any) -> bytes:

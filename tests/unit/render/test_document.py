@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portroom.render import document
+from tests.unit.render import change_examples as made
 from tests.unit.render import examples
 
 
@@ -43,6 +44,20 @@ def test_json_lines_carry_the_header_on_each_line():
     assert first["host"] == "web1"
     assert first["netns"]["inode"] == examples.HOST.inode
     assert first["remote_address"] == answer.keys[0].remote_address
+
+
+def test_no_name_stands_twice_in_a_line():
+    """An entry of the journal has a version of its own; the line has that of the answer alone."""
+    journal = made.journal(made.entry(steps=made.KEPT_PLAN.steps), made.UNDONE)
+    lines = document.as_json_lines(journal, journal.entries).splitlines()
+    names = [[name for name, _ in json.loads(line, object_pairs_hook=list)] for line in lines]
+
+    assert [] == [one for one in names if len(one) != len(set(one))]
+    entries = json.loads(document.as_json(journal))["entries"]
+    assert entries == [
+        {name: json.loads(line)[name] for name in entry}
+        for line, entry in zip(lines, entries, strict=True)
+    ]
 
 
 @given(st.text())
