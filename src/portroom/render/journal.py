@@ -161,8 +161,8 @@ def _csv_rows(answers: Sequence[Journal]) -> Iterator[tuple[object, ...]]:
     for one in (entry for answer in answers for entry in answer.entries):
         yield (
             one.number,
-            one.started_at.isoformat(),
-            one.ended_at.isoformat() if one.ended_at else None,
+            one.started_at,
+            one.ended_at,
             one.who.user,
             one.who.login_user,
             one.who.terminal,

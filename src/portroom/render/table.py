@@ -6,8 +6,11 @@ are shortened first and then whole columns left out, never a row.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+
+import msgspec
 
 from portroom.render.units import Style, columns, cut, paint, printable
 
@@ -126,7 +129,7 @@ def as_csv(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     Return CSV lines (RFC 4180 quoting, ``\n`` at the end of each).
 
     Texts are made printable, and one that a spreadsheet would take for a
-    formula begins with an apostrophe. None is an empty field.
+    formula begins with an apostrophe. None is an empty field, an instant as in JSON.
 
     >>> as_csv(["who", "n"], [["=1+1", -1], ['a "b", c', None]])
     'who,n\n\'=1+1,-1\n"a ""b"", c",\n'
@@ -141,6 +144,8 @@ def _field(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, datetime.datetime):
+        return str(msgspec.to_builtins(value))
     if not isinstance(value, str):
         return str(value)
     text = printable(value)

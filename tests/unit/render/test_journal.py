@@ -132,6 +132,10 @@ def test_csv_and_json_have_all_entries():
     document = json.loads(screen.as_json(journal))
 
     assert ["13", "12", "11", "10", "12"] == [row["number"] for row in rows]
+    for field in ("started_at", "ended_at"):
+        times = [one[field] or "" for one in document["entries"]]
+        assert times == [row[field] for row in rows]
+    assert "2026-03-01T12:00:00Z" == rows[0]["started_at"]
     assert ["", "13"] == [row["undone_by"] for row in rows[:2]]
     for command in ("journal", "confirm", "undo", "recover"):
         jsonschema.validate(document, json.loads(schema.as_json_schema(command)))

@@ -1,8 +1,10 @@
 """Tables fit their width without ever cutting a number; CSV is safe to open."""
 
 import csv
+import datetime
 import io
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,3 +115,11 @@ def test_csv_writes_missing_and_truth_plainly():
     actual = as_csv(["a", "b", "c"], [[None, True, 0.5]])
 
     assert actual == "a,b,c\n,true,0.5\n"
+
+
+def test_csv_writes_an_instant_as_json_does():
+    """One reader understands both."""
+    at = datetime.datetime(2026, 3, 1, 12, 0, 0, 250_000, datetime.UTC)
+
+    assert as_csv(["a"], [[at]]) == f"a\n{msgspec.json.encode(at).decode().strip(chr(34))}\n"
+    assert as_csv(["a"], [[at]]) == "a\n2026-03-01T12:00:00.250000Z\n"
