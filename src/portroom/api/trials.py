@@ -1,43 +1,69 @@
-"""Trials: which wait for their confirmation. Changes nothing, and costs next to nothing."""
+"""
+Trials: which wait for their confirmation, and which change broke off.
+
+Changes nothing, and costs next to nothing.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
 
-from portroom.kernel.trials import RUN, TrialsSeen, read_trials
+from portroom.kernel.broken_off import JOURNAL, read_broken_off
+from portroom.kernel.trials import RUN, TrialsSeen, read_trials, users_folders
 from portroom.model.facts.answers import Status
 from portroom.model.facts.trial import PendingTrial
 
-FROM_ENVIRONMENT = (
-    ("XDG_RUNTIME_DIR", "portroom"),
-    ("XDG_STATE_HOME", "portroom/run"),
-    ("HOME", ".local/state/portroom/run"),
-)
-"""Where trials of a user lie who may change settings without being root."""
+STATE_FROM_ENVIRONMENT = (("XDG_STATE_HOME", "portroom"), ("HOME", ".local/state/portroom"))
+"""Where the state of a user lies who may change settings without being root."""
+
+RUN_FROM_ENVIRONMENT = (("XDG_RUNTIME_DIR", "portroom"),)
 
 
-def run_folders(environment: Mapping[str, str]) -> list[str]:
+def _named(
+    environment: Mapping[str, str], variables: tuple[tuple[str, str], ...]
+) -> tuple[str, ...]:
+    """Return the folders that variables of the environment lead to."""
+    return tuple(
+        f"{environment[name]}/{inside}"
+        for name, inside in variables
+        if environment.get(name, "").startswith("/")
+    )
+
+
+def run_folders(environment: Mapping[str, str]) -> tuple[str, ...]:
     """
     Return the folders in which a trial of the system, or of this user, may lie.
 
     >>> run_folders({"XDG_RUNTIME_DIR": "/run/user/7"})
-    ['/run/portroom', '/run/user/7/portroom']
+    ('/run/portroom', '/run/user/7/portroom')
     """
-    own = [
-        f"{environment[name]}/{inside}"
-        for name, inside in FROM_ENVIRONMENT
-        if environment.get(name, "").startswith("/")
-    ]
-    return [RUN, *own]
+    return RUN, *_own_run_folders(environment)
+
+
+def _own_run_folders(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the folders in which a trial of this user may lie, and the lock."""
+    states = _named(environment, STATE_FROM_ENVIRONMENT)
+    return *_named(environment, RUN_FROM_ENVIRONMENT), *(f"{state}/run" for state in states)
 
 
 def trials(environment: Mapping[str, str] = os.environ) -> TrialsSeen:
-    """Return the trials that wait, and what could not be understood."""
-    seen = [read_trials(folder) for folder in run_folders(environment)]
+    """
+    Return the trials that wait, the changes that broke off, and what was not understood.
+
+    Those of the system, of this user, and of all others whose folder may be seen.
+    """
+    own = _own_run_folders(environment)
+    folders = dict.fromkeys([RUN, *own, *users_folders()])
+    seen = [read_trials(folder) for folder in folders]
+    journals: dict[str, tuple[str, ...]] = {JOURNAL: (RUN,)}
+    for state in _named(environment, STATE_FROM_ENVIRONMENT):
+        journals[f"{state}/journal"] = own
+    broken = [read_broken_off(*one) for one in journals.items()]
     return TrialsSeen(
         tuple(trial for one in seen for trial in one.trials),
         tuple(gap for one in seen for gap in one.gaps),
+        tuple(one for one in broken if one is not None),
     )
 
 
@@ -51,6 +77,9 @@ def with_trials(answer: Status) -> Status:
     import msgspec
 
     seen = trials()
-    if not seen.trials and not seen.gaps:
-        return answer
-    return msgspec.structs.replace(answer, trials=seen.trials, gaps=(*answer.gaps, *seen.gaps))
+    return msgspec.structs.replace(
+        answer,
+        trials=seen.trials,
+        broken_off=seen.broken_off,
+        gaps=(*answer.gaps, *seen.gaps),
+    )

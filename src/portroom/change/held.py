@@ -19,10 +19,9 @@ from portroom.kernel.namespaces import find_again, inside, open_checked, read_co
 from portroom.kernel.netns_names import NetnsRef
 from portroom.model.facts.change import SettingStep, Step
 from portroom.model.facts.snapshot import NetnsId
+from portroom.model.facts.trial import NetnsKey
 
 Result = TypeVar("Result")
-
-NetnsKey = tuple[str, int]
 
 
 class Held:

@@ -24,16 +24,13 @@ from portroom.change.entry_file import decode, encode
 from portroom.change.places import Places, check_owner, open_folder
 from portroom.change.refusals import state_error, strerror
 from portroom.errors import RefusedError
+from portroom.kernel.broken_off import ENTRY_NAME, LARGEST_ENTRY_BYTES
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.journal import DONE, UNDO, Entry
 
 KEPT = 1000
 """Closed entries that stay; the oldest beyond that go."""
 
-LARGEST_ENTRY_BYTES = 64 << 20
-"""A list of all ports is 0.4 MB in an entry; 64 MiB are 160 namespaces with such."""
-
-NAME = re.compile(r"([0-9]{10})\.json")
 DRAFT = re.compile(r"\.[0-9]{10}\.json\.new")
 LAST_NUMBER = 10**10 - 1
 
@@ -203,7 +200,7 @@ def _name(number: int) -> str:
 
 def _numbers(folder: int) -> list[int]:
     """Return the numbers of all entries in a folder, ascending."""
-    matches = map(NAME.fullmatch, os.listdir(folder))
+    matches = map(ENTRY_NAME.fullmatch, os.listdir(folder))
     return sorted(int(match[1]) for match in matches if match)
 
 

@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from portroom.change.places import Places, check_owner, open_folder
 from portroom.change.refusals import state_error
 from portroom.errors import ChangeError, RefusedError
-from portroom.kernel.files import PROC, read_text
+from portroom.kernel.broken_off import LOCK
+from portroom.kernel.locks import read_holder
 from portroom.kernel.processes import read_command
 
-NAME = "lock"
 MODE = 0o600
 WAIT_S = 10.0
 
@@ -59,7 +59,7 @@ def locked(places: Places, wait_s: float = WAIT_S) -> Iterator[None]:
 
 def _acquire(folder: int, run: str, deadline: float) -> int:
     """Return a descriptor that holds the lock."""
-    path = f"{run}/{NAME}"
+    path = f"{run}/{LOCK}"
     while True:
         descriptor, got = _open(folder, path), False
         try:
@@ -76,7 +76,7 @@ def _acquire(folder: int, run: str, deadline: float) -> int:
 def _open(folder: int, path: str) -> int:
     """Return a descriptor of the lock file, made if need be, and checked."""
     try:
-        descriptor = os.open(NAME, FLAGS, MODE, dir_fd=folder)
+        descriptor = os.open(LOCK, FLAGS, MODE, dir_fd=folder)
     except OSError as error:
         raise state_error(error, f"The lock {path!r} could not be opened") from None
     try:
@@ -97,7 +97,7 @@ def _check(status: os.stat_result, path: str) -> None:
 def _is_in_place(folder: int, descriptor: int) -> bool:
     """Say whether an open file is the one that others find, too."""
     try:
-        there = os.stat(NAME, dir_fd=folder, follow_symlinks=False)
+        there = os.stat(LOCK, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return False
     return os.path.samestat(there, os.fstat(descriptor))
@@ -161,7 +161,9 @@ class _Queue:
 
 def _held(status: os.stat_result, path: str) -> ChangeError:
     """Return the error for a lock that somebody else has, by name if that can be known."""
-    holder = _holder(status)
+    holder = None
+    with contextlib.suppress(OSError):
+        holder = read_holder(status)
     name = holder and read_command(holder)
     who = f"process {holder}" if holder else "another process"
     who += f" ({name!r})" if name else ""
@@ -169,22 +171,3 @@ def _held(status: os.stat_result, path: str) -> ChangeError:
         f"Settings are being changed by {who}, which holds {path}: nothing was written.",
         "Try again once it has ended.",
     )
-
-
-def _holder(status: os.stat_result, proc: str = PROC) -> int | None:
-    """
-    Return the process that has the lock of a file, None where that is not seen.
-
-    Source: proc_locks(5).
-    """
-    try:
-        lines = read_text(f"{proc}/locks").splitlines()
-    except OSError:
-        return None
-    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    for line in lines:
-        # 1: FLOCK ADVISORY WRITE 4321 00:1a:77 0 EOF; who waits has "->" after the number.
-        words = line.split()
-        if len(words) == 8 and words[1] == "FLOCK" and words[5] == file and words[4].isdecimal():
-            return int(words[4])
-    return None

@@ -22,6 +22,8 @@ from typing import NamedTuple
 
 from portroom.change.refusals import state_error
 from portroom.errors import RefusedError
+from portroom.kernel.broken_off import JOURNAL
+from portroom.kernel.trials import RUN
 
 NAME = "portroom"
 """The folder that is made in a folder of others, and checked."""
@@ -43,7 +45,7 @@ class Places(NamedTuple):
     run: str
 
 
-SYSTEM = Places("/var/lib/portroom/journal", "/run/portroom")
+SYSTEM = Places(JOURNAL, RUN)
 
 
 def find_places(environment: Mapping[str, str] = os.environ, system: Places = SYSTEM) -> Places:

@@ -16,14 +16,22 @@ import math
 import os
 import stat
 import time
+from typing import NamedTuple
 
 import msgspec
 
 from portroom.kernel.files import PROC, SAFELY, read_text
 from portroom.model.facts.gaps import Gap
-from portroom.model.facts.trial import PendingTrial, TrialFile
+from portroom.model.facts.trial import BrokenOff, PendingTrial, TrialFile
 
 RUN = "/run/portroom"
+
+USERS = "/run/user"
+"""
+Where the folders of those lie who are logged in, each its owner's alone.
+
+Source: user@.service(5), pam_systemd(8).
+"""
 
 PREFIX = "trial-"
 NUMBER_DIGITS = 10
@@ -37,10 +45,40 @@ AFFECTS = ("trials",)
 
 
 class TrialsSeen(msgspec.Struct, frozen=True):
-    """The trials of this boot, the first number first, and what was not understood."""
+    """
+    The trials of this boot, the first number first, and what was not understood.
+
+    ``broken_off`` are changes that nobody goes on with, see ``kernel.broken_off``.
+    """
 
     trials: tuple[PendingTrial, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    broken_off: tuple[BrokenOff, ...] = ()
+
+
+class TrialFound(NamedTuple):
+    """A trial of this boot, its file and the path of that."""
+
+    trial: PendingTrial
+    file: TrialFile
+    path: str
+
+
+def users_folders(users: str = USERS) -> tuple[str, ...]:
+    """Return the folders of trials of single users, as far as the caller may see them."""
+    try:
+        found = [f"{users}/{name}/portroom" for name in sorted(os.listdir(users))]
+    except OSError:
+        return ()
+    return tuple(filter(_is_folder, found))
+
+
+def _is_folder(path: str) -> bool:
+    """Say whether a path is a folder that may be listed, and no link to one."""
+    try:
+        return stat.S_ISDIR(os.lstat(path).st_mode) and os.access(path, os.R_OK | os.X_OK)
+    except OSError:
+        return False
 
 
 def boottime_s() -> float:
@@ -56,6 +94,14 @@ def read_boot_id(proc: str = PROC) -> str:
 
 
 def read_trials(run: str = RUN, now_s: float | None = None, boot_id: str = "") -> TrialsSeen:
+    """Return the trials that have a file in *run*, see ``find_trials``."""
+    found, gaps = find_trials(run, now_s, boot_id)
+    return TrialsSeen(tuple(one.trial for one in found), tuple(gaps))
+
+
+def find_trials(
+    run: str, now_s: float | None = None, boot_id: str = ""
+) -> tuple[list[TrialFound], list[Gap]]:
     """
     Return the trials that have a file in *run*, and a Gap for each that is damaged.
 
@@ -65,7 +111,7 @@ def read_trials(run: str = RUN, now_s: float | None = None, boot_id: str = "") -
         boot_id: The boot that trials must be of, "" for this one.
     """
     numbers, gaps = _numbers(run)
-    trials: list[PendingTrial] = []
+    trials: list[TrialFound] = []
     for number in numbers:
         path = f"{run}/{PREFIX}{number}"
         try:
@@ -81,7 +127,7 @@ def read_trials(run: str = RUN, now_s: float | None = None, boot_id: str = "") -
             continue
         if found is not None:
             trials.append(found)
-    return TrialsSeen(tuple(trials), tuple(gaps))
+    return trials, gaps
 
 
 def _damaged(path: str, reason: str) -> Gap:
@@ -117,7 +163,7 @@ def number_of(name: str) -> int | None:
     return int(digits)
 
 
-def _read(path: str, number: int, boot_id: str, now_s: float) -> PendingTrial | None:
+def _read(path: str, number: int, boot_id: str, now_s: float) -> TrialFound | None:
     """
     Return what the file of a trial says, None for one of another boot.
 
@@ -127,7 +173,8 @@ def _read(path: str, number: int, boot_id: str, now_s: float) -> PendingTrial | 
     """
     descriptor = os.open(path, SAFELY)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise ValueError("it is no regular file")
         # Of a file of this size one read gives all.
         content = os.read(descriptor, LARGEST_FILE_BYTES)
@@ -139,8 +186,11 @@ def _read(path: str, number: int, boot_id: str, now_s: float) -> PendingTrial | 
         raise ValueError(f"it is not that of trial {number}")
     if file.boot_id != boot_id:
         return None
-    left_s = file.deadline_boottime_s - now_s
-    return PendingTrial(number, file.words, ", ".join(file.netns), left_s, guarded)
+    left_s, names = file.deadline_boottime_s - now_s, ", ".join(file.netns)
+    trial = PendingTrial(
+        number, file.words, names, left_s, guarded, file.put_back, uid=status.st_uid
+    )
+    return TrialFound(trial, file, path)
 
 
 def _is_locked(descriptor: int) -> bool:

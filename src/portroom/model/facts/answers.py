@@ -13,7 +13,7 @@ import msgspec
 from portroom.model.facts.boot_lines import BootCandidate
 from portroom.model.facts.snapshot import Gap, NetnsId
 from portroom.model.facts.sockets import Owner
-from portroom.model.facts.trial import PendingTrial
+from portroom.model.facts.trial import BrokenOff, PendingTrial
 
 SCHEMA_VERSION = 1
 
@@ -168,8 +168,8 @@ class Status(Answer, frozen=True, kw_only=True):
     """
     One screen: the range, the tightest destinations, sessions by state.
 
-    ``trials`` are those of the whole system, in whatever namespace; none in an
-    answer from a saved Snapshot.
+    ``trials`` are those of the whole system, in whatever namespace, and
+    ``broken_off`` changes that a crash left; none in an answer from a saved Snapshot.
     """
 
     range: RangeUse | None
@@ -180,6 +180,7 @@ class Status(Answer, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     boot_conflicts: tuple[BootConflict, ...] = ()
     trials: tuple[PendingTrial, ...] = ()
+    broken_off: tuple[BrokenOff, ...] = ()
 
 
 class Session(msgspec.Struct, frozen=True):

@@ -1,0 +1,29 @@
+"""Locks of files: who holds one, as everybody may see it."""
+
+from __future__ import annotations
+
+import os
+
+from portroom.kernel.files import PROC, read_text
+
+
+def read_holder(status: os.stat_result, proc: str = PROC) -> int | None:
+    """
+    Return the process that has the flock of a file, None for none or none that is seen here.
+
+    Args:
+        status: Of the file.
+        proc: Where procfs is mounted.
+
+    Raises:
+        OSError: Locks cannot be looked at.
+
+    Source: proc_locks(5).
+    """
+    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    for line in read_text(f"{proc}/locks").splitlines():
+        # 1: FLOCK ADVISORY WRITE 4321 00:1a:77 0 EOF; who waits has "->" after the number.
+        words = line.split()
+        if len(words) == 8 and words[1] == "FLOCK" and words[5] == file and words[4].isdecimal():
+            return int(words[4])
+    return None
