@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from portroom.model.advice.obstacles import Tried, is_missed, name_of, shown_value
+from portroom.model.advice.obstacles import Tried, is_missed, setting_name, shown_value
 from portroom.model.advice.reasons import reason
 from portroom.model.facts.boot import AFTER, ANY_TIME, EVERY_KEY, TRACE, BootFacts, BootWriter
 from portroom.model.facts.change import Reason, Request
@@ -58,7 +58,7 @@ def _leave(key: str, course: Course) -> str:
     """Return what a course leaves in a sysctl, and by which line."""
     winner = course.holdings[key].winner
     by = f" ({shown(winner.path)}:{winner.line} decides)" if winner else ""
-    return f"leave {name_of(key)} at {shown_value(course.state.get(key, ''))}{by}"
+    return f"leave {setting_name(key)} at {shown_value(course.state.get(key, ''))}{by}"
 
 
 def _spoils(writer: BootWriter, key: str, tried: Tried) -> bool:
@@ -85,7 +85,7 @@ def _set_later(
     """Return what a writer would do: a refusal where it surely comes later and what it sets."""
     known = writer.kind == TRACE and (writer.value is not None or writer.key == EVERY_KEY)
     sure = known and writer.when == AFTER and not writer.conditional
-    names = " and ".join(map(name_of, keys))
+    names = " and ".join(map(setting_name, keys))
     texts = " and ".join(f"{key} = {shown_value(tried.wanted[key])}" for key in keys)
     where = f"line {writer.line} of {writer.file}" if writer.file else ""
     return reason(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from portroom.model.advice.own_lines import HEADER
 from portroom.model.advice.persisting import PATHS, FilePlan, Note, Own, plan_file, unmet
@@ -29,8 +31,10 @@ from portroom.model.facts.sysctl_files import (
     SYSCTL_CONF,
     SysctlFile,
     Unseen,
+    shown,
 )
-from tests.unit.made_boot import ADVICE, boot, program
+from portroom.model.laws.next_boot import next_boot
+from tests.unit.made_boot import ADVICE, any_boot, boot, program
 
 RANGE, REUSE = "net.ipv4.ip_local_port_range", "net.ipv4.tcp_tw_reuse"
 RESERVED, START = "net.ipv4.ip_local_reserved_ports", "net.ipv4.ip_unprivileged_port_start"
@@ -138,6 +142,77 @@ def test_a_name_after_all_of_ours_decides():
         r"Write net.ipv4.ip_local_port_range = 15000 64001 in place of line 2 of "
         r"/etc/sysctl.d/\xff.conf."
     )
+
+
+AFTER_OURS = b"/etc/sysctl.d/~~~.conf"
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted", "words"),
+    [
+        (b"net.ipv4.ip_local_port_range = 1 2", WANTED, ["'1 2'", "refuses it", "port 1 lies"]),
+        (b"net.ipv4.ip_local_port_range =", WANTED, ["''", "no number", "32768 60999 would stay"]),
+        (b"-net.ipv4.ip_local_port_range = 1 2", WANTED, ["'1 2'", "refuses it"]),
+        (b"net.ipv4.tcp_tw_reuse = 7", {REUSE: "1"}, ["'7'", "highest value, 2; 2 would stay"]),
+        (b"net/ipv4/ip_local_reserved_ports = x", {RESERVED: "80"}, ["'x'", "an empty list would"]),
+    ],
+)
+def test_a_line_that_the_kernel_refuses_is_named_where_it_stands_for_ours(line, wanted, words):
+    """
+    systemd-sysctl writes the last line of a key only, and the kernel may refuse that one.
+    """
+    (key,) = wanted
+    code, sentence, remedy = refusal(planned({AFTER_OURS: b"# x\n" + line + b"\n"}, wanted))
+
+    assert code == "not_held_at_boot"
+    assert sentence.startswith("/etc/sysctl.d/~~~.conf:2 decides ")
+    assert [] == [word for word in words if word not in sentence]
+    assert remedy == f"Write {key} = {wanted[key]} in place of line 2 of /etc/sysctl.d/~~~.conf."
+
+
+def test_a_line_that_only_excludes_is_named():
+    """
+    It keeps our line from being written, and has to go.
+    """
+    code, sentence, remedy = refusal(planned({AFTER_OURS: b"# x\n-net.ipv4.ip_local_port_range\n"}))
+
+    assert code == "not_held_at_boot"
+    assert "whatever it is called: excluded by /etc/sysctl.d/~~~.conf:2." in sentence
+    assert remedy == "Remove line 2 of /etc/sysctl.d/~~~.conf."
+
+
+def test_the_line_that_made_the_kernel_refuse_ours_is_named_though_another_comes_later():
+    """
+    What counts is what the other setting holds when ours is written.
+    """
+    files = {
+        b"/etc/sysctl.d/00.conf": START_LINE,
+        SYSCTL_CONF: b"net.ipv4.ip_unprivileged_port_start = 1024\n",
+    }
+    code, sentence, remedy = refusal(planned(files, by=PROCPS))
+
+    assert code == "refused_at_boot"
+    assert "/etc/sysctl.d/00.conf:1 sets ip_unprivileged_port_start to 20000." in sentence
+    assert "in line 1 of /etc/sysctl.d/00.conf" in remedy
+
+
+SETTING_LINES = frozenset({"applied", "overridden", "refused", "excluded"})
+
+
+@given(any_boot(), some.sampled_from([WANTED, {REUSE: "1"}, {RESERVED: "8080"}, {START: "80"}]))
+def test_a_refusal_says_that_no_line_decides_only_where_none_does(facts, wanted):
+    """
+    Whatever lies there: else each refusal names a file and a line of it.
+    """
+    (key,) = wanted
+    told = " ".join(one.sentence for one in plan_file(facts, None, wanted, NOTHING, NOTE).reasons)
+    lines = [
+        shown(one.place.path)
+        for one in next_boot(facts).course.holdings[key].proposals
+        if one.fate.outcome in SETTING_LINES
+    ]
+
+    assert "no line sets it" not in told or not lines
 
 
 def test_procps_reads_sysctl_conf_last():
@@ -248,6 +323,7 @@ def test_a_value_that_the_kernel_would_refuse_names_what_makes_it_so():
 
     assert code == "refused_at_boot"
     assert "40000 lies above the first port" in sentence
+    assert "No line sets range: it is 32768 60999 by default." in sentence
     assert remedy == "Write a range that begins at 40000 or above, or set both in one change."
 
 
@@ -419,8 +495,9 @@ def test_a_key_that_tuned_leaves_out_is_told():
     code, sentence, remedy = refusal(plan_file(facts, None, WANTED, NOTHING, NOTE))
 
     assert code == "not_held_at_boot"
-    assert "tuned" in sentence
-    assert remedy
+    assert "the configuration of tuned leaves it out" in sentence
+    assert "/etc/tuned/a/tuned.conf:7 decides, and gives 1024 65535." in sentence
+    assert "in place of line 7 of /etc/tuned/a/tuned.conf" in remedy
 
 
 def test_a_variable_of_tuned_is_a_doubt():
