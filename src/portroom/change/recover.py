@@ -29,13 +29,13 @@ from portroom.model.facts.journal import (
     NETNS_GONE,
     PERSISTING,
     PUT_BACK,
+    REBOOTED,
     TRIAL,
     Entry,
 )
 
 BROKEN_OFF = "put back: it did not complete"
 EXPIRED = "taken back: nobody confirmed it in time"
-REBOOTED = "put back by the reboot"
 
 
 def recover(places: Places, held: Held | None = None) -> tuple[Entry, ...]:

@@ -21,6 +21,8 @@ from portroom.model.facts.journal import DONE, SET, UNDO, WRITING, Entry
 
 SINCE_BOOTED = "Taken back in the file alone, as the system has booted since."
 
+FILE_ALONE = "Taken back in the file alone."
+
 WITHOUT_NETNS = "Taken back but for values whose network namespace is gone."
 
 TAKEN_BACK = "Taken back, and read back."
@@ -66,6 +68,8 @@ def _left(entry: Entry, boot_id: str) -> tuple[tuple[Step, ...], str]:
     files = tuple(step for step in entry.steps if isinstance(step, FileStep))
     if entry.boot_id != boot_id:
         return files, SINCE_BOOTED
+    if len(files) == len(entry.steps):
+        return files, FILE_ALONE
     left = tuple(step for step in entry.steps if isinstance(step, FileStep) or _exists(step))
     return left, TAKEN_BACK if len(left) == len(entry.steps) else WITHOUT_NETNS
 

@@ -7,7 +7,9 @@ long for its place is told by what comes and what goes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+from portroom.errors import InvalidRequestError
 from portroom.model.facts.answers import RangeEnds
 from portroom.model.facts.change import (
     PERSIST,
@@ -19,6 +21,8 @@ from portroom.model.facts.change import (
     Step,
 )
 from portroom.model.facts.ports import PortSet
+from portroom.model.facts.settings import SETTINGS, ValueType, parse_value, setting_named
+from portroom.model.laws.setting_states import answer_value
 from portroom.render.flow import joined, wrap
 from portroom.render.table import Cell, Column, Row, as_table
 from portroom.render.units import Style, columns, in_sentence, paint, plural, printable
@@ -37,6 +41,9 @@ STEP_COLUMNS = (
     Column("BEFORE", least=12, middle=True),
     Column("AFTER", least=12, middle=True),
 )
+
+LISTS = frozenset(row.name for row in SETTINGS if row.type is ValueType.PORTS)
+"""Settings that hold a list of ports."""
 
 Value = int | str | RangeEnds
 
@@ -97,6 +104,8 @@ def _ports_that_differ(change: SettingChange, style: Style, indent: str) -> list
     before, after = change.before, change.after
     if not (isinstance(before, str) and isinstance(after, str) and before and after):
         return []
+    if change.name not in LISTS:
+        return []
     old, new = set(PortSet.parse(before)), set(PortSet.parse(after))
     parts = [
         f"{in_sentence(str(PortSet.of(ports)), style)} {word}"
@@ -107,21 +116,65 @@ def _ports_that_differ(change: SettingChange, style: Style, indent: str) -> list
     return wrap(text, style, indent=indent + INDENT, hang=indent + INDENT) if parts else []
 
 
-def sentence_of(changes: Sequence[SettingChange], style: Style) -> str:
-    """
-    Return all changes as a list in words.
+class Written(NamedTuple):
+    """A change of one setting, and the names of the network namespaces it is made in."""
 
-    >>> sentence_of([SettingChange("tcp_tw_reuse", "", 2, 1)], Style(ascii=True))
-    'tcp_tw_reuse 2 -> 1'
+    change: SettingChange
+    names: tuple[str, ...]
+
+
+def written(steps: Sequence[Step]) -> list[Written]:
+    """Return what steps write to settings; what several namespaces get alike, once."""
+    found: dict[SettingChange, list[str]] = {}
+    for step in steps:
+        if isinstance(step, SettingStep):
+            found.setdefault(_change_of(step), []).append(printable(step.netns.name))
+    return [Written(change, tuple(names)) for change, names in found.items()]
+
+
+def _change_of(step: SettingStep) -> SettingChange:
+    """Return what a step writes, typed; as it stands where this version does not know it."""
+    try:
+        row = setting_named(step.key)
+        before, after = (answer_value(parse_value(row.type, t)) for t in (step.before, step.after))
+    except (InvalidRequestError, ValueError):
+        return SettingChange(step.key, step.key, step.before, step.after)
+    return SettingChange(row.name, row.key, before, after)
+
+
+def written_lines(steps: Sequence[Step], style: Style, indent: str = "") -> list[str]:
     """
-    middle = arrow(style)
-    return joined(
-        [
-            f"{printable(one.name)} {in_sentence(value_text(one.before), style)} {middle} "
-            f"{in_sentence(value_text(one.after), style)}"
-            for one in changes
-        ]
-    )
+    Return a line for each setting and each file that steps write.
+
+    Where not all namespaces get the same, those that do stand together below
+    their names.
+    """
+    lines = []
+    for names, changes in _groups(steps).items():
+        inner = indent + INDENT if names else indent
+        lines += wrap(f"{places(names)}:", style, indent=indent, hang=inner) if names else []
+        lines += change_lines(changes, style, indent=inner)
+    for step in steps:
+        if isinstance(step, FileStep):
+            lines += wrap(file_text(step), style, indent=indent, hang=indent)
+    return lines
+
+
+def _groups(steps: Sequence[Step]) -> dict[tuple[str, ...], list[SettingChange]]:
+    """Return changes by the names of the namespaces that get them, () for all."""
+    told, every = written(steps), len(namespaces_of(steps))
+    alike = all(len(one.names) == every for one in told)
+    groups: dict[tuple[str, ...], list[SettingChange]] = {}
+    for one in told:
+        groups.setdefault(() if alike else one.names, []).append(one.change)
+    return groups
+
+
+def places(names: Sequence[str]) -> str:
+    """Return some namespaces in few words."""
+    if len(names) <= MOST_NAMES:
+        return joined([printable(name) for name in names])
+    return plural(len(names), "namespace")
 
 
 def options_text(request: Request) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from portroom.model.facts.change import FileStep
+from portroom.model.facts.change import FileStep, SettingStep, Step, inverse
 from portroom.model.facts.journal import (
     CONFLICT,
     DONE,
     NETNS_GONE,
     PERSISTING,
     PUT_BACK,
+    REBOOTED,
     SET,
     TRIAL,
     UNDO,
@@ -21,16 +22,15 @@ from portroom.model.facts.journal import (
 from portroom.render import gaps
 from portroom.render.changes import (
     INDENT,
-    change_lines,
-    file_text,
     namespaces_of,
     options_text,
+    places,
     step_lines,
+    written_lines,
 )
 from portroom.render.document import as_json
 from portroom.render.flow import TIED, paragraphs, wrap
 from portroom.render.journal import as_csv_text, as_jsonl
-from portroom.render.reasons import places
 from portroom.render.trials import trial_lines
 from portroom.render.units import Style, instant, paint, printable
 
@@ -46,6 +46,12 @@ PHASES = {
     NETNS_GONE: ("The network namespace is gone", ""),
 }
 """How an entry stands, and its colour."""
+
+LEFT = "The kernel's values stay as they are."
+"""What is told of an entry that is about files alone."""
+
+UNTOLD = frozenset({CONFLICT, NETNS_GONE})
+"""Phases of which the outcome alone knows what became of each value."""
 
 CALM = frozenset({DONE, PUT_BACK})
 """Phases of which the outcome says all."""
@@ -75,16 +81,33 @@ def touched_text(journal: Journal, style: Style, nothing: str, *, dry_run: bool 
 
 
 def entry_lines(entry: Entry, style: Style, *, dry_run: bool = False) -> list[str]:
-    """Return an entry: its request, its values, and how it ended."""
+    """Return an entry: its request, what became of its values, and how it ended."""
     head = f"Entry {entry.number}: {title(entry)}" if entry.number else title(entry)
     lines = [paint(line, "bold", style) for line in wrap(head, style, hang=INDENT)]
-    lines += change_lines(list(dict.fromkeys(entry.changes)), style, indent=INDENT)
-    for step in entry.steps:
-        if isinstance(step, FileStep):
-            lines += wrap(file_text(step), style, indent=INDENT, hang=INDENT)
+    steps = effective(entry, dry_run=dry_run)
+    lines += written_lines(steps, style, INDENT)
+    if entry.steps and not any(isinstance(step, SettingStep) for step in entry.steps):
+        lines += wrap(LEFT, style, indent=INDENT, hang=INDENT)
     if not dry_run:
         lines += outcome_lines(entry, style)
-    return [*lines, *(["", *step_lines(entry.steps, style)] if style.wide else [])]
+    return [*lines, *(["", *step_lines(steps, style)] if style.wide and steps else [])]
+
+
+def effective(entry: Entry, *, dry_run: bool = False) -> tuple[Step, ...]:
+    """
+    Return what really happened, from what there was to what there is now.
+
+    Args:
+        entry: As it ended.
+        dry_run: It would be taken back, if it is a trial.
+    """
+    if entry.phase in UNTOLD:
+        return ()
+    if entry.phase != PUT_BACK and not (dry_run and entry.phase == TRIAL):
+        return entry.steps
+    if entry.outcome.lower().startswith(REBOOTED):
+        return inverse(tuple(step for step in entry.steps if isinstance(step, FileStep)))
+    return inverse(entry.steps)
 
 
 def title(entry: Entry) -> str:

@@ -52,7 +52,7 @@ WORDS = {
     TRIAL: ("trial", "yellow"),
     PERSISTING: ("being written", "yellow"),
     DONE: ("done", "green"),
-    PUT_BACK: ("taken back", ""),
+    PUT_BACK: ("put back", ""),
     CONFLICT: ("conflict", "red"),
     NETNS_GONE: ("namespace gone", ""),
 }
@@ -111,6 +111,10 @@ def _outcome(entry: Entry) -> Cell:
     """Return in a word how a change stands now."""
     if entry.undone_by is not None:
         return Cell(f"undone by {entry.undone_by}")
+    if entry.phase == PUT_BACK and entry.trial is not None:
+        return Cell("taken back")
+    if entry.phase == PUT_BACK and entry.action == UNDO:
+        return Cell("failed", "yellow")
     return Cell(*WORDS[entry.phase])
 
 

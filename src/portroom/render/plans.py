@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from portroom.model.facts.change import REFUSAL, WARNING, ChangePlan, Reason
 from portroom.render import gaps
-from portroom.render.changes import INDENT, arrow, value_text
+from portroom.render.changes import INDENT, arrow, places, value_text
 from portroom.render.flow import paragraphs, wrap
-from portroom.render.reasons import places, ranked, reason_lines
+from portroom.render.reasons import ranked, reason_lines
 from portroom.render.table import Cell, Column, Row, as_table
 from portroom.render.units import Style, plural, printable
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from portroom.model.facts.change import FORCE, NOTE, REFUSAL, RESERVE, WARNING, ChangePlan, Reason
-from portroom.render.changes import INDENT, MOST_NAMES, fits
-from portroom.render.flow import joined, wrap
-from portroom.render.units import Style, paint, plural, printable
+from portroom.render.changes import INDENT, fits, places
+from portroom.render.flow import wrap
+from portroom.render.units import Style, paint, printable
 
 WORDS = {REFUSAL: ("Refused", "red"), WARNING: ("Warning", "yellow"), NOTE: ("Note", "")}
 """The word a reason begins with, and its colour; the gravest first."""
@@ -72,10 +72,3 @@ def way_out(plans: Sequence[ChangePlan]) -> str:
         return f"Nothing was written; {' or '.join(able)} lifts it."
     fixed = dict.fromkeys(one.remedy for one in every if one.remedy and not one.lifted_by)
     return " ".join(["Nothing was written.", *fixed])
-
-
-def places(names: Sequence[str]) -> str:
-    """Return some namespaces in few words."""
-    if len(names) <= MOST_NAMES:
-        return joined([printable(name) for name in names])
-    return plural(len(names), "namespace")

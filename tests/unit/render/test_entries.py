@@ -1,5 +1,6 @@
 """What confirm, undo and recover touched is told entry by entry."""
 
+import msgspec
 import pytest
 
 from portroom.render import entries as screen
@@ -43,6 +44,94 @@ Entry 13: undo of entry 12, in host
 
     assert f"{expected}\n  taken back." == touched(made.UNDONE)
     assert f"{expected}\n\nDry run: nothing was written." == touched(made.UNDONE, dry_run=True)
+
+
+def test_what_was_put_back_goes_from_what_it_had_to_what_it_has():
+    """A trial that ended, or that an undo would end, and a file that is gone again."""
+    expected = """\
+Entry 12: set range=15000-64001, in host
+  range     15000-64001        →  32768-60999
+  reserved  15672,30000-32767  →  none
+  /etc/sysctl.d/99-zz-portroom.conf is removed"""
+    back = made.entry(phase="put_back", outcome="Taken back.", steps=made.KEPT_PLAN.steps)
+    tried = msgspec.structs.replace(back, phase="trial", outcome="", trial=made.trial_entry().trial)
+
+    assert f"{expected}\n  Taken back." == touched(back)
+    assert f"{expected}\n\nDry run: nothing was written." == touched(tried, dry_run=True)
+    assert "15000-64001\n" in touched(tried)
+
+
+def test_after_a_reboot_no_value_is_told():
+    """The boot gave them another value, whatever that is; the file was taken back."""
+    back = made.entry(
+        phase="put_back", outcome="Put back by the reboot.", steps=made.KEPT_PLAN.steps
+    )
+
+    assert """\
+Entry 12: set range=15000-64001, in host
+  /etc/sysctl.d/99-zz-portroom.conf is removed
+  Put back by the reboot.""" == touched(back)
+
+
+def test_a_file_alone_is_told_without_values():
+    """Nobody is led to believe that the kernel has another value."""
+    undo = msgspec.structs.replace(made.UNDONE, steps=(made.file_step(made.CONTENT, None),))
+    expected = """\
+Entry 13: undo of entry 12
+  /etc/sysctl.d/99-zz-portroom.conf is removed
+  The kernel's values stay as they are."""
+
+    assert f"{expected}\n  taken back." == touched(undo)
+    assert f"{expected}\n\nDry run: nothing was written." == touched(undo, dry_run=True)
+
+
+@pytest.mark.parametrize("phase", ["conflict", "namespace_gone"])
+def test_what_was_left_has_no_arrow(phase):
+    """The outcome knows what became of each value, and no arrow would be right."""
+    text = touched(made.entry(phase=phase, outcome="Left as it is: x."))
+
+    assert "→" not in text
+    assert "Left as it is: x." in text
+
+
+def test_values_stand_below_their_namespace():
+    """Where several do not get the same; what some share is told once."""
+    reuse = made.SettingChange("tcp_tw_reuse", made.REUSE.key, 0, 1)
+    web, pods = netns("web", 7), [netns(f"pod{number}", number) for number in range(2)]
+    steps = (
+        *made.steps((made.WIDER, made.REUSE), web),
+        *(step for pod in pods for step in made.steps((made.WIDER, reuse), pod)),
+    )
+
+    assert """\
+Entry 12: set range=15000-64001, in web, pod0 and pod1
+  web, pod0 and pod1:
+    range  32768-60999  →  15000-64001
+  web:
+    tcp_tw_reuse  2  →  1
+  pod0 and pod1:
+    tcp_tw_reuse  0  →  1
+  written and read back.
+  Take it back: portroom undo.""" == touched(made.entry(steps=steps))
+
+
+def test_values_of_a_namespace_that_is_gone_are_not_told():
+    """What is told is what was written, not what once was asked for."""
+    undo = msgspec.structs.replace(
+        made.UNDONE, changes=(made.WIDER, made.REUSE), steps=made.steps((made.WIDER,))
+    )
+
+    assert "tcp_tw_reuse" not in touched(undo)
+
+
+def test_a_setting_of_another_version_is_told_as_it_stands():
+    """The journal may be older, or younger, than this program."""
+    other = made.SettingStep(netns(), "net.ipv4.something", "1", "2")
+    broken = made.SettingStep(netns(), made.RANGE_KEY, "1", "x y z")
+    text = touched(made.entry(steps=(other, broken)))
+
+    assert "net.ipv4.something            1  →  2\n" in text
+    assert "net.ipv4.ip_local_port_range  1  →  x y z\n" in text
 
 
 def test_nothing_is_a_sentence():

@@ -38,12 +38,21 @@ NO  WHEN (UTC)           WHO           WHAT               WHERE  OUTCOME
 13  2026-03-01 12:00:00  alice (root)  undo of 12         host   done
 12  2026-03-01 12:00:00  alice (root)  range=15000-64001  host   undone by 13
 11  2026-03-01 12:00:00  alice (root)  range=15000-64001  web    not finished
-10  2026-03-01 12:00:00  alice (root)  range=15000-64001  host   taken back
+10  2026-03-01 12:00:00  alice (root)  range=15000-64001  host   put back
 1 change is not finished. If none is at work now: portroom recover.
 
 web1, namespace host, 2026-03-01 12:00:00 UTC.
 """
     assert expected == told(*ENTRIES)
+
+
+def test_an_undo_that_failed_says_so():
+    """Nobody takes it for one that took something back; a trial was taken back."""
+    failed = msgspec.structs.replace(made.UNDONE, phase="put_back", outcome="No space.")
+    ended = msgspec.structs.replace(made.trial_entry(), phase="put_back")
+
+    assert "undo of 12  host   failed\n" in told(failed)
+    assert "  taken back\n" in told(ended)
 
 
 def test_trials_are_told_with_what_is_left():

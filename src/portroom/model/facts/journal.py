@@ -24,6 +24,7 @@ __all__ = [
     "OPEN",
     "PERSISTING",
     "PUT_BACK",
+    "REBOOTED",
     "SET",
     "TRIAL",
     "UNDO",
@@ -46,6 +47,9 @@ DONE = "done"
 PUT_BACK = "put_back"
 CONFLICT = "conflict"  # somebody else changed a value meanwhile: that one was left
 NETNS_GONE = "namespace_gone"
+
+# How the outcome of an entry begins, letters small, whose values died with their boot.
+REBOOTED = "put back by the reboot"
 
 OPEN = frozenset({WRITING, TRIAL, PERSISTING})
 
