@@ -15,9 +15,9 @@ import pytest
 from portroom.change import journal, trials
 from portroom.change.confirm import confirm_trial
 from portroom.change.recover import recover, take_back
-from portroom.errors import ChangeError, ConflictError, RollbackError, WriteError
+from portroom.errors import ChangeError, ConflictError, RefusedError, RollbackError, WriteError
 from portroom.kernel.namespaces import identify
-from portroom.kernel.trials import boottime_s, read_boot_id
+from portroom.kernel.trials import boottime_s, read_boot_id, read_trials
 from portroom.model.facts.change import FileContent, FileStep, SettingStep
 from portroom.model.facts.journal import (
     CONFLICT,
@@ -149,9 +149,9 @@ def test_a_trial_past_its_deadline_is_taken_back(host):
     def job(places, _):
         """Leave a trial whose guardian was killed."""
         kept(places, reuse(), phase=TRIAL, trial=until(LATE))
-        before = trials.pending(places)
+        before = read_trials(places.run).trials
         recover(places)
-        return before, read_setting("tcp_tw_reuse"), ended(places), trials.pending(places)
+        return before, read_setting("tcp_tw_reuse"), ended(places), read_trials(places.run).trials
 
     before, now, end, after = host(job, tcp_tw_reuse=1)
 
@@ -170,7 +170,7 @@ def test_a_trial_in_time_is_left_alone(host):
     def job(places, _):
         """Leave a trial that goes on."""
         kept(places, reuse(), phase=TRIAL, trial=until(IN_TIME))
-        return recover(places), read_setting("tcp_tw_reuse"), trials.pending(places)
+        return recover(places), read_setting("tcp_tw_reuse"), read_trials(places.run).trials
 
     touched, now, pending = host(job, tcp_tw_reuse=1)
 
@@ -278,7 +278,7 @@ def test_after_a_reboot_only_the_file_is_put_back(host, phase):
         file.write_bytes(NEW.content)
         steps = (reuse(), FileStep(str(file), OLD, NEW)) if phase != TRIAL else (reuse(),)
         left = kept(places, *steps, phase=phase, trial=until(IN_TIME), boot_id=ANOTHER_BOOT)
-        pending = trials.pending(places)
+        pending = read_trials(places.run).trials
         recover(places)
         return left, pending, file.read_bytes(), read_setting("tcp_tw_reuse"), ended(places)
 
@@ -351,18 +351,26 @@ def test_drafts_and_files_of_trials_that_ended_go(host):
     assert ["trial-1"] == run
 
 
-def test_a_damaged_entry_is_in_nobodys_way(host):
+def test_a_damaged_entry_is_told_once_all_others_were_recovered(host):
     """
-    What can be read is recovered.
+    What can be read is recovered; then the file is named, and what may be its trial stays seen.
     """
 
     def job(places, _):
-        """Leave a change that died beside a file that is none."""
+        """Leave a change that died beside a file that is none, of which there is a trial."""
         kept(places, reuse())
-        Path(places.journal, "0000000009.json").write_bytes(b"{")
-        return [one.phase for one in recover(places)], read_setting("tcp_tw_reuse")
+        lost = kept(places, reuse(), trial=until(IN_TIME), phase=TRIAL)
+        Path(places.journal, "0000000002.json").write_bytes(b"{")
+        with pytest.raises(RefusedError) as refused:
+            recover(places)
+        seen = [one.number for one in read_trials(places.run).trials]
+        return str(refused.value), seen, lost.number, ended(places)[0], read_setting("tcp_tw_reuse")
 
-    assert ([PUT_BACK], "2") == host(job, tcp_tw_reuse=1)
+    told, seen, number, phase, now = host(job, tcp_tw_reuse=1)
+
+    assert "journal/0000000002.json: it is damaged" in told
+    assert [number] == seen
+    assert (PUT_BACK, "2") == (phase, now)
 
 
 def test_a_confirmed_trial_holds(host):
@@ -375,7 +383,7 @@ def test_a_confirmed_trial_holds(host):
         file = folder / "90-portroom.conf"
         one = kept(places, reuse(), phase=TRIAL, trial=until(IN_TIME))
         closed = confirm_trial(places, one, [FileStep(str(file), None, NEW)])
-        return closed, file.read_bytes(), recover(places), trials.pending(places)
+        return closed, file.read_bytes(), recover(places), read_trials(places.run).trials
 
     closed, content, *nothing = host(job, tcp_tw_reuse=1)
 
@@ -459,7 +467,7 @@ def test_a_trial_can_be_taken_back_before_its_time(host):
         """Take a trial back."""
         one = kept(places, reuse(), phase=TRIAL, trial=until(IN_TIME))
         closed = take_back(places, one, "taken back by hand")
-        return closed, read_setting("tcp_tw_reuse"), trials.pending(places)
+        return closed, read_setting("tcp_tw_reuse"), read_trials(places.run).trials
 
     closed, now, pending = host(job, tcp_tw_reuse=1)
 

@@ -162,8 +162,13 @@ def recover_first() -> tuple[Entry, ...]:
     """
     places = find_places()
     boot_id = read_boot_id()
-    entries = books.read(places).entries
-    if all(trials.is_pending(one, boot_id) and not trials.is_late(one) for one in _open(entries)):
+    read = books.read(places)
+    left_over = (
+        one
+        for one in _open(read.entries)
+        if trials.is_late(one) or not trials.is_pending(one, boot_id)
+    )
+    if not read.unreadable and not any(left_over):
         return ()
     with locked(places):
         return recovery.recover(places)

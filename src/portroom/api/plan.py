@@ -20,9 +20,10 @@ from portroom.kernel.surroundings import read_surroundings
 from portroom.kernel.trials import read_boot_id
 from portroom.model.advice.plan import plan_change, values_to_persist
 from portroom.model.advice.requests import Wanted, parse_words
+from portroom.model.advice.staleness import staleness
 from portroom.model.facts import plan_file as file_of_plans
 from portroom.model.facts.boot import BootFacts
-from portroom.model.facts.change import LIVE, ChangePlan, FileStep, Request, Step
+from portroom.model.facts.change import LIVE, ChangePlan, Request
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.snapshot import Counters, Owners, Settings, Snapshot
 from portroom.model.facts.sockets import Owner, Protocol, TcpState
@@ -108,22 +109,17 @@ def _anew(old: ChangePlan, told: str) -> ChangePlan:
     now = plan(old.request.words, old.request, Live(found))
     if now.refusals:
         return now
-    if _essence(now.steps) != _essence(old.steps):
-        raise _stale(f"{told} was made from other values or files than there are now")
+    differ = staleness(old, now)
+    if differ:
+        where = "" if old.netns.kind == "host" else f" for the network namespace {old.netns.name!r}"
+        what = "was made from other values or files than there are now"
+        raise _stale(f"{told}{where} {what}: {'; '.join(differ)}")
     return now
 
 
 def _stale(what: str) -> ConflictError:
     """Return the error for a plan that does not fit any more."""
     return ConflictError(f"{what}. Nothing was written.", "Make it again with `portroom plan`.")
-
-
-def _essence(steps: Sequence[Step]) -> list[object]:
-    """Return what two plans of the same must share: the comment in a file has a date."""
-    return [
-        (one.path, one.before, one.after is None) if isinstance(one, FileStep) else one
-        for one in steps
-    ]
 
 
 # What is read.

@@ -8,12 +8,14 @@ written.
 from __future__ import annotations
 
 import datetime
+import stat
+from collections.abc import Mapping
 
 import msgspec
 
 from portroom.errors import RefusedError
 from portroom.model.facts.answers import SCHEMA_VERSION
-from portroom.model.facts.change import SettingStep, Step
+from portroom.model.facts.change import FileContent, FileStep, SettingStep, Step
 from portroom.model.facts.journal import (
     CONFLICT,
     DONE,
@@ -34,6 +36,12 @@ ACTIONS = frozenset({SET, UNDO})
 WRITABLE = {setting.key: setting for setting in SETTINGS if setting.writable}
 
 QUOTED_LETTERS = 200
+
+YEARS = range(1970, 9999)
+"""What a clock shows, and every time zone has a name for."""
+
+FILE_MODES = 0o777 & ~(stat.S_IWGRP | stat.S_IWOTH)
+"""All that a file of portroom's own can have: one that others may write is not read."""
 
 
 class _Version(msgspec.Struct):
@@ -95,24 +103,62 @@ def _check(entry: Entry, number: int) -> None:
         raise ValueError("it is damaged: it is open and has no steps")
     if entry.phase in {TRIAL, PERSISTING} and entry.trial is None:
         raise ValueError("it is damaged: it is a trial without a deadline")
-    instants = [entry.started_at, entry.ended_at, entry.trial and entry.trial.deadline_at]
-    if any(isinstance(one, datetime.datetime) and one.tzinfo is None for one in instants):
-        raise ValueError("it is damaged: a time has no time zone")
+    for instant in (entry.started_at, entry.ended_at, entry.trial and entry.trial.deadline_at):
+        if isinstance(instant, datetime.datetime):
+            _check_instant(instant)
     for step in entry.steps:
         _check_step(step)
+    for change in entry.changes:
+        _check_key(change.key)
+    _check_values(entry.trial.values if entry.trial else {})
+
+
+def _check_instant(instant: datetime.datetime) -> None:
+    """Check that everybody can say when that was."""
+    if instant.tzinfo is None:
+        raise ValueError("it is damaged: a time has no time zone")
+    try:
+        year = instant.astimezone(datetime.UTC).year
+    except OverflowError:
+        year = 0
+    if year not in YEARS:
+        raise ValueError("it is damaged: a time is none that a clock shows")
 
 
 def _check_step(step: Step) -> None:
     """Check that a step is one that portroom could have made."""
-    if not isinstance(step, SettingStep):
-        if step.path not in OWN_PATHS:
-            raise ValueError(f"portroom does not write {step.path[:QUOTED_LETTERS]!r}")
+    if isinstance(step, FileStep):
+        _check_file(step)
         return
-    setting = WRITABLE.get(step.key)
-    if setting is None:
-        raise ValueError(f"portroom does not write {step.key[:QUOTED_LETTERS]!r}")
     for text in (step.before, step.after):
+        _check_values({step.key: text})
+
+
+def _check_file(step: FileStep) -> None:
+    """Check that a file is one of portroom's own, before and after."""
+    if step.path not in OWN_PATHS:
+        raise ValueError(f"portroom does not write {step.path[:QUOTED_LETTERS]!r}")
+    for content in filter(None, (step.before, step.after)):
+        _check_mode(content)
+
+
+def _check_mode(content: FileContent) -> None:
+    """Check the permission bits of a file."""
+    if content.mode & ~FILE_MODES:
+        raise ValueError(f"portroom writes no file of mode {content.mode:#o}")
+
+
+def _check_values(values: Mapping[str, str]) -> None:
+    """Check that each text is a value of its sysctl, which is one that portroom writes."""
+    for key, text in values.items():
+        _check_key(key)
         try:
-            parse_value(setting.type, text)
+            parse_value(WRITABLE[key].type, text)
         except ValueError as error:
-            raise ValueError(f"{step.key}: {str(error)[:QUOTED_LETTERS]}") from None
+            raise ValueError(f"{key}: {str(error)[:QUOTED_LETTERS]}") from None
+
+
+def _check_key(key: str) -> None:
+    """Check that a sysctl is one that portroom writes."""
+    if key not in WRITABLE:
+        raise ValueError(f"portroom does not write {key[:QUOTED_LETTERS]!r}")

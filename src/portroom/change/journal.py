@@ -16,6 +16,7 @@ import contextlib
 import os
 import re
 import stat
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -25,6 +26,7 @@ from portroom.change.places import Places, check_owner, open_folder
 from portroom.change.refusals import state_error, strerror
 from portroom.errors import RefusedError
 from portroom.kernel.broken_off import ENTRY_NAME, LARGEST_ENTRY_BYTES
+from portroom.kernel.trials import numbers_of
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.journal import DONE, UNDO, Entry
 
@@ -70,7 +72,7 @@ class JournalRead(NamedTuple):
         """
         for one in self.unreadable:
             if one.number == 0 or one.number > number:
-                raise _unbelievable(one)
+                raise unbelievable(one)
 
 
 def read(places: Places) -> JournalRead:
@@ -112,7 +114,7 @@ def read_entry(places: Places, number: int) -> Entry:
         raise RefusedError(f"The journal has no change {number}.", "`portroom journal` lists them.")
     if isinstance(found, Entry):
         return found
-    raise _unbelievable(found)
+    raise unbelievable(found)
 
 
 def begin(places: Places, entry: Entry) -> Entry:
@@ -120,7 +122,8 @@ def begin(places: Places, entry: Entry) -> Entry:
     Give an entry the next number and bring it to the disk; return it with the number.
 
     What a writer that died left half written is removed, and so are closed
-    entries beyond KEPT.
+    entries beyond KEPT. A number that a trial in the folder of this boot has is not
+    given again, even where its entry was lost: a guardian would take one for the other.
 
     Raises:
         NotPermittedError: The journal may not be written.
@@ -130,7 +133,7 @@ def begin(places: Places, entry: Entry) -> Entry:
     folder = open_folder(places.journal, make=True)
     try:
         numbers = _numbers(folder)
-        begun = msgspec.structs.replace(entry, number=max(numbers, default=0) + 1)
+        begun = msgspec.structs.replace(entry, number=_next(numbers, numbers_of(places.run)))
         if begun.number > LAST_NUMBER:
             raise RefusedError(
                 f"{places.journal}/{_name(numbers[-1])} has the last number there is.",
@@ -180,7 +183,7 @@ def remove_drafts(places: Places) -> None:
         os.close(folder)
 
 
-def _unbelievable(entry: Unreadable) -> RefusedError:
+def unbelievable(entry: Unreadable) -> RefusedError:
     """Return the error for whoever would act on what cannot be read."""
     return RefusedError(
         f"The journal cannot be relied on: {entry.path}: {entry.reason}.",
@@ -202,6 +205,19 @@ def _numbers(folder: int) -> list[int]:
     """Return the numbers of all entries in a folder, ascending."""
     matches = map(ENTRY_NAME.fullmatch, os.listdir(folder))
     return sorted(int(match[1]) for match in matches if match)
+
+
+def _next(numbers: Sequence[int], tried: Collection[int]) -> int:
+    """
+    Return the number after the last entry that no trial has.
+
+    >>> _next([1, 2], {3, 7})
+    4
+    """
+    number = max(numbers, default=0) + 1
+    while number in tried:
+        number += 1
+    return number
 
 
 def _with_undoes(entries: list[Entry]) -> tuple[Entry, ...]:

@@ -32,6 +32,7 @@ from portroom.kernel.files import SAFELY, not_ours, read_up_to
 from portroom.model.facts.sysctl_files import DIRECTORY, FILE, OWN_PATHS
 
 FILE_MODE, FOLDER_MODE = 0o644, 0o755
+PERMISSIONS = 0o777
 TEMPORARY = ".portroom.new"
 """
 The name of a file that is not whole yet, beside ours.
@@ -213,7 +214,7 @@ class _Way:
             content = read_up_to(descriptor, LARGEST_OWN_BYTES)
         finally:
             os.close(descriptor)
-        return OwnFile(content, stat.S_IMODE(status.st_mode))
+        return OwnFile(content, status.st_mode & PERMISSIONS)
 
     def expect(self, before: OwnFile | None) -> None:
         """Refuse to go on if the file is not what the change was planned from."""
@@ -334,8 +335,8 @@ def _put_back(way: _Way, before: OwnFile | None, ours: Identity, error: BaseExce
         _take_place(way, before)
         with contextlib.suppress(OSError):
             _sync(way.folder)
-    except OSError as again:
-        with contextlib.suppress(OSError):
+    except (OSError, RefusedError) as again:
+        with contextlib.suppress(OSError, RefusedError):
             way.clear()
         now = "gone" if ours is None else "as asked"
         raise RollbackError(

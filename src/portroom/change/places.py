@@ -91,7 +91,7 @@ def open_folder(path: str, *, make: bool = False) -> int:
     ours = _ours(Path(path))
     try:
         if make:
-            ours[0].parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+            _make_above(ours[0].parent)
         return _walk(ours, make=make)
     except NotADirectoryError:
         raise RefusedError(f"{path!r} is no folder, or leads through a link.") from None
@@ -99,6 +99,13 @@ def open_folder(path: str, *, make: bool = False) -> int:
         if make:
             raise state_error(error, f"The folder {path!r} could not be made") from None
         raise
+
+
+def _make_above(folder: Path) -> None:
+    """Make a folder, and those that it lies in, so that no umask lets others write there."""
+    for one in (*reversed(folder.parents), folder):
+        if not one.is_dir():
+            one.mkdir(FOLDER_MODE, exist_ok=True)
 
 
 def _ours(path: Path) -> list[Path]:
@@ -167,11 +174,12 @@ def _may_make(path: str) -> bool:
     """
     Say whether a folder may be written, or made where it is missing.
 
-    The kernel is asked. A read-only file system is no lack of rights: its owner
-    is to hear of that, and not to get a second journal.
+    The kernel is asked. A read-only file system is no lack of rights, and neither is
+    something in its place that is no folder: who could mend that is to hear of it, and
+    not to get a second journal.
     """
     folder = Path(path)
-    while not os.path.lexists(folder):
+    while not os.path.isdir(folder):  # noqa: PTH112 - is_dir() raises what may not be looked at
         folder = folder.parent
     if os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
         return True

@@ -51,10 +51,12 @@ def recover(places: Places, held: Held | None = None) -> tuple[Entry, ...]:
 
     Raises:
         RollbackError: Something could not be put back; all else was.
+        RefusedError: An entry cannot be read; all others were seen to, and the
+            file of its trial stays.
         PortroomError: Likewise, for want of a right; or the journal cannot be written.
     """
     journal.remove_drafts(places)
-    entries = journal.read(places).entries
+    entries, unreadable = journal.read(places)
     settled: list[Entry] = []
     errors: list[PortroomError] = []
     # What came later stands on what came before.
@@ -65,7 +67,8 @@ def recover(places: Places, held: Held | None = None) -> tuple[Entry, ...]:
             settled.append(entry)
             errors.append(error)
     settled.reverse()
-    trials.heal(places, settled)
+    trials.heal(places, settled, [one.number for one in unreadable])
+    errors += map(journal.unbelievable, unreadable)
     if errors:
         raise _together(errors)
     return tuple(new for new, old in zip(settled, entries, strict=True) if new != old)

@@ -11,16 +11,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
 from portroom.change.held import key_of
 from portroom.change.places import Places, open_folder
 from portroom.errors import ChangeError, InvalidRequestError, PortroomError, RefusedError
-from portroom.kernel.trials import PREFIX, boottime_s, number_of, read_boot_id, read_trials
+from portroom.kernel.trials import PREFIX, boottime_s, number_of, read_boot_id
 from portroom.model.facts.change import SettingStep, Step
-from portroom.model.facts.journal import PUT_BACK, TRIAL, Entry, PendingTrial
+from portroom.model.facts.journal import PUT_BACK, TRIAL, Entry
 from portroom.model.facts.snapshot import NetnsId
 from portroom.model.facts.trial import TrialFile
 
@@ -30,16 +30,16 @@ NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 LISTED = "`portroom journal` lists the changes."
 
 
-def pending(places: Places, now_s: float | None = None) -> tuple[PendingTrial, ...]:
-    """Return the trials of this boot that have a file, see ``read_trials``."""
-    return read_trials(places.run, now_s).trials
-
-
-def hold(places: Places, entry: Entry) -> int:
+def hold(places: Places, entry: Entry, *, put_back: bool = False) -> int:
     """
     Make the file of a trial and return its locked descriptor.
 
     As long as that is open the trial is guarded.
+
+    Args:
+        places: Where it lies.
+        entry: The trial.
+        put_back: Its values are as before already, though its entry is open.
 
     Raises:
         PortroomError: The folder cannot be made, or others could write in it.
@@ -52,7 +52,7 @@ def hold(places: Places, entry: Entry) -> int:
         _discard(folder, draft)
         descriptor = os.open(draft, NEW, PRIVATE, dir_fd=folder)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _write_whole(descriptor, msgspec.json.encode(_file_of(entry)))
+        _write_whole(descriptor, msgspec.json.encode(_file_of(entry, put_back=put_back)))
         os.fchmod(descriptor, READABLE)
         os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
     finally:
@@ -66,15 +66,18 @@ def _write_whole(descriptor: int, content: bytes) -> None:
         content = content[os.write(descriptor, content) :]
 
 
-def _file_of(entry: Entry) -> TrialFile:
+def _file_of(entry: Entry, *, put_back: bool) -> TrialFile:
     """Return what the file of a trial says."""
     assert entry.trial is not None
+    namespaces = namespaces_of(entry.steps)
     return TrialFile(
         number=entry.number,
         boot_id=entry.boot_id,
         deadline_boottime_s=entry.trial.deadline_boottime_s,
-        netns=tuple(one.name for one in namespaces_of(entry.steps)),
+        netns=tuple(one.name for one in namespaces),
         words=entry.request.words,
+        namespaces=tuple(map(key_of, namespaces)),
+        put_back=put_back,
     )
 
 
@@ -92,14 +95,21 @@ def remove(places: Places, number: int) -> None:
             os.close(folder)
 
 
-def heal(places: Places, entries: Iterable[Entry]) -> None:
+def heal(places: Places, entries: Iterable[Entry], unreadable: Collection[int] = ()) -> None:
     """
     Remove files of trials that are not open, and those that were never finished.
 
     Call it with the lock held. A guardian may be making its file just now, but
     only one whose entry is open.
+
+    Args:
+        places: Where they lie.
+        entries: The journal, as far as it can be read.
+        unreadable: Numbers of entries that cannot be, which may be open; 0 for all.
     """
-    kept = {entry.number for entry in entries if entry.is_open and entry.trial}
+    if 0 in unreadable:
+        return
+    kept = {entry.number for entry in entries if entry.is_open and entry.trial} | {*unreadable}
     with contextlib.suppress(OSError, PortroomError):
         folder = open_folder(places.run)
         try:
@@ -159,48 +169,57 @@ def refuse_while_pending(entries: Iterable[Entry], netns: Iterable[NetnsId]) -> 
     raise RefusedError(
         f"Trial {entry.number} ({words!r}) is pending in this network namespace "
         f"for another {left_s(entry):.0f} s.",
-        "Keep it with `portroom confirm`, or take it back with `portroom undo`; then try again.",
+        f"Keep it with `portroom confirm {entry.number}`, or take it back with "
+        f"`portroom undo {entry.number}`; then try again.",
     )
 
 
-def choose(
-    entries: Iterable[Entry], number: int | None = None, netns: NetnsId | None = None
-) -> Entry:
+def choose(entries: Iterable[Entry], number: int | None = None) -> Entry:
     """
-    Return the pending trial that is meant: by its number, its namespace, or as the only one.
+    Return the pending trial that is meant: by its number, or as the only one.
 
     Raises:
         InvalidRequestError: More than one is pending, and it is not told which.
-        ChangeError: There is none; it is told how the one that is meant ended.
+        ChangeError: There is none, or it is another one; how the one that is
+            meant ended is told.
     """
-    entries, boot_id = tuple(entries), read_boot_id()
-    found = [one for one in entries if is_pending(one, boot_id) and _is_meant(one, number, netns)]
+    tried, boot_id = [one for one in entries if one.trial is not None], read_boot_id()
+    waiting = [one for one in tried if is_pending(one, boot_id)]
+    meant = [one for one in tried if number in {None, one.number}]
+    found = [one for one in meant if one in waiting]
     if len(found) == 1:
         return found[0]
     if found:
-        numbers = ", ".join(str(one.number) for one in found)
         raise InvalidRequestError(
-            f"More than one trial is pending: {numbers}.",
+            f"More than one trial is pending: {_numbers(found)}.",
             "Name one by its number: `portroom confirm NUMBER`.",
         )
-    ended = [one for one in entries if one.trial and _is_meant(one, number, netns)]
-    raise too_late(ended[-1]) if ended else ChangeError("No trial is pending.", LISTED)
+    if meant:
+        raise too_late(meant[-1], waiting)
+    if number is None or not waiting:
+        raise ChangeError("No trial is pending.", LISTED)
+    raise ChangeError(f"{number} is no pending trial; pending: {_numbers(waiting)}.", LISTED)
 
 
-def too_late(entry: Entry) -> ChangeError:
-    """Return the error for a trial that has ended: when, and how."""
+def _numbers(entries: Iterable[Entry]) -> str:
+    """Return the numbers of entries as a list in words."""
+    return ", ".join(str(one.number) for one in entries)
+
+
+def too_late(entry: Entry, waiting: Collection[Entry] = ()) -> ChangeError:
+    """
+    Return the error for a trial that has ended: when, and how.
+
+    Args:
+        entry: The trial.
+        waiting: Others, which are pending.
+    """
     at = f" at {entry.ended_at:%H:%M:%S} UTC" if entry.ended_at else ""
     how = "taken back" if entry.phase == PUT_BACK else "ended"
-    return ChangeError(
-        f"No trial is pending: trial {entry.number} was {how}{at}. {entry.outcome}", LISTED
-    )
-
-
-def _is_meant(entry: Entry, number: int | None, netns: NetnsId | None) -> bool:
-    """Say whether an entry is the one that was asked for."""
-    if number is not None and entry.number != number:
-        return False
-    return netns is None or key_of(netns) in map(key_of, namespaces_of(entry.steps))
+    told = f"trial {entry.number} was {how}{at}. {entry.outcome}"
+    if waiting:
+        return ChangeError(f"T{told[1:]} Pending: {_numbers(waiting)}.", LISTED)
+    return ChangeError(f"No trial is pending: {told}", LISTED)
 
 
 def left_s(entry: Entry, now_s: float | None = None) -> float:

@@ -11,7 +11,7 @@ import pytest
 
 from portroom.change import trials
 from portroom.errors import ChangeError, InvalidRequestError, RefusedError
-from portroom.kernel.trials import is_guarded, read_boot_id
+from portroom.kernel.trials import is_guarded, read_boot_id, read_trials
 from portroom.model.facts.change import Request, SettingStep
 from portroom.model.facts.journal import DONE, PERSISTING, PUT_BACK, TRIAL, WRITING, Trial
 from portroom.model.facts.snapshot import NetnsId
@@ -49,9 +49,9 @@ def test_its_file_is_locked_from_the_first_moment(places):
     """
     held = trials.hold(places, trial(7, HERE, WEB))
     path = Path(places.run, "trial-7")
-    guarded = trials.pending(places)
+    guarded = read_trials(places.run).trials
     os.close(held)
-    (one,) = trials.pending(places)
+    (one,) = read_trials(places.run).trials
 
     assert [True] == [seen.guarded for seen in guarded]
     assert (7, ("range=15000-64001",), "host, web", False) == (
@@ -87,7 +87,7 @@ def test_a_draft_of_a_guardian_that_died_is_no_hindrance(places):
     os.close(trials.hold(places, trial(7)))
 
     assert b"mine" == target.read_bytes()
-    assert [6, 7] == [one.number for one in trials.pending(places)]
+    assert [6, 7] == [one.number for one in read_trials(places.run).trials]
 
 
 def test_heal_keeps_what_is_open_alone(places):
@@ -103,6 +103,20 @@ def test_heal_keeps_what_is_open_alone(places):
     assert [".trial-2.new", "lock", "notes", "trial-2"] == sorted(
         path.name for path in Path(places.run).iterdir()
     )
+
+
+def test_heal_keeps_what_may_be_open(places):
+    """
+    The file of a trial whose entry cannot be read stays; of a lost journal, all stay.
+    """
+    for number in (1, 2):
+        os.close(trials.hold(places, trial(number)))
+    trials.heal(places, [], [0])
+    all_of_them = [one.number for one in read_trials(places.run).trials]
+    trials.heal(places, [], [2])
+
+    assert [1, 2] == all_of_them
+    assert [2] == [one.number for one in read_trials(places.run).trials]
 
 
 def test_heal_and_remove_need_nothing(places, tmp_path):
@@ -168,13 +182,12 @@ def test_a_namespace_without_a_cookie_is_known_by_its_inode():
 
 def test_the_only_one_that_waits_is_meant():
     """
-    Without a number the only pending trial is taken, by number or namespace the one that is named.
+    Without a number the only pending trial is taken, else the one of that number.
     """
     entries = [trial(1, phase=DONE), trial(2), trial(3, WEB)]
 
     assert 2 == trials.choose(entries[:2]).number
     assert 3 == trials.choose(entries, 3).number
-    assert 3 == trials.choose(entries, None, WEB).number
 
 
 def test_of_two_one_has_to_be_named():
@@ -198,6 +211,17 @@ def test_none_that_waits_is_told_with_how_the_last_one_ended():
         trials.choose([ended], 9)
 
 
+def test_a_number_of_none_that_waits_names_those_that_do():
+    """
+    The trials that are pending are told, and how the one that is meant ended, if it is one.
+    """
+    ended = trial(2, phase=PUT_BACK, ended_at=NOON, outcome="Nobody confirmed it.")
+    with pytest.raises(ChangeError, match=r"^9 is no pending trial; pending: 1, 3\."):
+        trials.choose([trial(1), ended, trial(3, WEB)], 9)
+    with pytest.raises(ChangeError, match=r"^Trial 2 was taken back at 12:00:00 .* Pending: 1\."):
+        trials.choose([trial(1), ended], 2)
+
+
 def test_words_may_be_anything(places):
     """
     Escapes, newlines and long lists of words come back as they were given.
@@ -205,4 +229,4 @@ def test_words_may_be_anything(places):
     words = ("range=1-2\x1b[31m\n", "\u202e", *["x" * 200] * 500)
     os.close(trials.hold(places, trial(7, request=Request(words))))
 
-    assert words == trials.pending(places)[0].words
+    assert words == read_trials(places.run).trials[0].words
