@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from portroom import __version__
+from portroom.errors import PortroomError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "status": ("status", "One screen: the range, and what is tightest."),
@@ -32,7 +33,10 @@ the first line of its help: `--help` imports none of them.
 """
 
 SILENT = frozenset({"set", "apply", "confirm", "undo", "recover", "completion"})
-"""Commands that tell nothing of an expired trial: those that change recover it themselves."""
+"""Commands that tell nothing of what is to be recovered: those that change do it themselves."""
+
+DRY = "--dry-run"
+"""With it they only read, too."""
 
 FIRST = "status"
 """What `portroom` alone answers."""
@@ -91,13 +95,14 @@ class Commands(click.Group):
             ) from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that is called, and tell of a trial that nobody took back."""
+        """Run the command that is called, and tell what is to be recovered, if it only reads."""
+        is_dry = DRY in ctx.args  # click empties them
         try:
             result = super().invoke(ctx)
-        except SystemExit:
-            _tell_expired(ctx.invoked_subcommand)
+        except (SystemExit, PortroomError):
+            _tell_left_over(ctx.invoked_subcommand, is_dry=is_dry)
             raise
-        _tell_expired(ctx.invoked_subcommand)
+        _tell_left_over(ctx.invoked_subcommand, is_dry=is_dry)
         return result
 
     def format_commands(
@@ -120,17 +125,19 @@ def portroom() -> None:
     """Tell how many more connections fit on this host."""
 
 
-def _tell_expired(name: str | None) -> None:
-    """Tell on stderr of a trial that expired and was not taken back."""
-    if name in SILENT:
+def _tell_left_over(name: str | None, *, is_dry: bool) -> None:
+    """Tell on stderr what is to be recovered, where the command *name* does not do it itself."""
+    if name in SILENT and not is_dry:
         return
-    from portroom.api.trials import pending
+    from portroom.api.trials import trials
 
-    if any(one.is_overdue for one in pending()):
+    seen = trials()
+    if seen.trials or seen.broken_off:
         from portroom.cli.output import talk
-        from portroom.render.trials import EXPIRED
+        from portroom.render.trials import notices
 
-        talk(EXPIRED)
+        for sentence in notices(seen.trials, seen.broken_off):
+            talk(sentence)
 
 
 def _in_order(words: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from portroom.render import gaps, headroom
 from portroom.render.drift import conflict_sentences, drift_sentences
 from portroom.render.flow import wrap
 from portroom.render.table import Cell, Column, as_table
-from portroom.render.trials import trial_lines
+from portroom.render.trials import broken_lines, trial_lines
 from portroom.render.units import (
     Style,
     number,
@@ -41,7 +41,8 @@ def all_as_text(answers: Sequence[Status], style: Style) -> str:
     lines += ["", *as_table(COLUMNS, [_row(one, style) for one in ranked], style)]
     # Each answer has those of the whole system.
     trials = [trial for answer in answers for trial in answer.trials]
-    lines += ["", *trial_lines(trials, style)]
+    broken = dict.fromkeys(one for answer in answers for one in answer.broken_off)
+    lines += ["", *trial_lines(trials, style), *broken_lines(list(broken), style)]
     return "\n".join([*lines, *_drifts(answers, style), *gaps.footer(answers, style)]) + "\n"
 
 

@@ -16,7 +16,7 @@ from portroom.render.drift import conflict_sentences, drift_sentences
 from portroom.render.flow import wrap
 from portroom.render.namespaces import all_as_text
 from portroom.render.table import as_csv
-from portroom.render.trials import trial_lines
+from portroom.render.trials import broken_lines, trial_lines
 from portroom.render.units import Style, number, paint, plural, printable
 
 __all__ = ["all_as_text", "as_csv_text", "as_json", "as_jsonl", "as_text"]
@@ -100,7 +100,7 @@ def _below(answer: Status, style: Style, *, short: bool = False) -> list[str]:
     lines = [""]
     if answer.sessions is not None:
         lines += [*summary.as_lines(answer.sessions, style, gaps=answer.gaps, short=short), ""]
-    lines += trial_lines(answer.trials, style)
+    lines += [*trial_lines(answer.trials, style), *broken_lines(answer.broken_off, style)]
     return [*lines, *_findings(answer, style), *gaps.footer([answer], style)]
 
 
