@@ -149,6 +149,14 @@ def _numbers(run: str) -> tuple[list[int], list[Gap]]:
     return found, []
 
 
+def numbers_of(run: str) -> frozenset[int]:
+    """Return the numbers of the trials that have a file in a folder, of whatever boot."""
+    try:
+        return frozenset(filter(None, map(number_of, os.listdir(run))))
+    except OSError:
+        return frozenset()
+
+
 def number_of(name: str) -> int | None:
     """
     Return the number in the name of a trial's file, None for another file.
