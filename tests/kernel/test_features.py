@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,16 @@ def test_an_ordinary_user_finds_the_same(netns):
     asked = ordinary if os.geteuid() == 0 else read_features
 
     assert netns(read_features) == netns(in_child, asked)
+
+
+def test_who_was_started_with_ended_children_ignored_finds_the_same(netns):
+    """The kernel forgets a child at once then: neither waiting for it nor ending it fails."""
+
+    def ignoring():
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        return read_features()
+
+    assert netns(read_features) == netns(in_child, ignoring)
 
 
 def test_asking_takes_no_port_and_leaves_no_process(netns):

@@ -125,10 +125,19 @@ class Trial:
             answers += answer
         os.close(self._reading)
         # What is not waited for, or does not come, is not needed any more.
-        os.kill(self._child, signal.SIGKILL)
-        os.waitpid(self._child, 0)
+        _end(self._child)
         forgets, bound_rows = (answers + UNKNOWN + UNKNOWN)[:2]
         return _MEANING.get(forgets), _MEANING.get(bound_rows)
+
+
+def _end(child: int) -> None:
+    """End a child, and wait until nothing is left of it."""
+    # Who was started with SIGCHLD ignored is told nothing of a child: once it has ended
+    # its number may be that of another process.
+    with contextlib.suppress(ChildProcessError, ProcessLookupError):
+        if os.waitpid(child, os.WNOHANG) == (0, 0):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
 
 
 def _answer_and_exit(writing: int, bound_sockets: int) -> None:
