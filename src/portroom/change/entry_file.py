@@ -15,7 +15,7 @@ import msgspec
 
 from portroom.errors import RefusedError
 from portroom.model.facts.answers import SCHEMA_VERSION
-from portroom.model.facts.change import FileContent, FileStep, SettingStep, Step
+from portroom.model.facts.change import FileContent, FileStep, Step
 from portroom.model.facts.journal import (
     CONFLICT,
     DONE,

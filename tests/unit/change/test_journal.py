@@ -123,6 +123,16 @@ def altered(**fields):
 
 STEP = {"kind": "setting", "netns": {"name": "a", "cookie": 1, "inode": 1, "kind": "host"}}
 RANGE = "net.ipv4.ip_local_port_range"
+CHANGE = {"name": "range", "key": RANGE, "before": "", "after": ""}
+TRIED = {"deadline_boottime_s": 1.0, "deadline_at": "2026-01-02T03:04:05Z", "persist": True}
+
+
+def file_step(mode):
+    """Return a step that made our file, which then had these permission bits."""
+    content = {"content": "", "mode": mode}
+    path = "/etc/sysctl.d/90-portroom.conf"
+    return {"kind": "file", "path": path, "before": None, "after": content}
+
 
 DAMAGED = {
     "empty": (lambda _: b"", "it is damaged"),
@@ -155,6 +165,30 @@ DAMAGED = {
     "another file": (
         altered(steps=[{"kind": "file", "path": "/etc/passwd", "before": None, "after": None}]),
         "portroom does not write '/etc/passwd'",
+    ),
+    "a file that others may write": (altered(steps=[file_step(0o666)]), "of mode 0o666"),
+    "a file that becomes another user": (altered(steps=[file_step(0o4755)]), "of mode 0o4755"),
+    "a mode below zero": (altered(steps=[file_step(-1)]), "of mode -0o1"),
+    "a mode that is too large": (altered(steps=[file_step(2**31)]), "of mode 0o20000000000"),
+    "a change of another sysctl": (
+        altered(changes=[CHANGE | {"key": "kernel.core_pattern"}]),
+        "portroom does not write 'kernel.core_pattern'",
+    ),
+    "a trial of another sysctl": (
+        altered(trial=TRIED | {"values": {"net.ipv4.tcp_max_tw_buckets": "5"}}),
+        "portroom does not write 'net.ipv4.tcp_max_tw_buckets'",
+    ),
+    "a trial of what is no value": (
+        altered(trial=TRIED | {"values": {RANGE: "1 2\nkernel.core_pattern = |/x"}}),
+        "ip_local_port_range: ",
+    ),
+    "a time before all": (
+        altered(started_at="0001-01-01T00:00:00+14:00"),
+        "a time is none that a clock shows",
+    ),
+    "a time after all": (
+        altered(ended_at="9999-12-31T23:59:59-14:00"),
+        "a time is none that a clock shows",
     ),
     "a trial without an end": (altered(phase="trial"), "a trial without a deadline"),
     "a step of another kind": (altered(steps=[{"kind": "command", "run": "x"}]), "it is damaged"),
@@ -309,6 +343,18 @@ def test_numbers_go_on_after_what_cannot_be_read(places):
     file_of(places, 2).write_bytes(b"")
 
     assert 3 == journal.begin(places, entry()).number
+
+
+def test_a_number_of_a_trial_is_not_given_again(places):
+    """
+    Whatever became of its entry: a guardian would take one for the other.
+    """
+    begin_some(places, 1)
+    Path(places.run).mkdir(parents=True)
+    for name in ("trial-1", "trial-2", "trial-4"):
+        Path(places.run, name).touch()
+
+    assert [3, 5] == [journal.begin(places, entry()).number for _ in range(2)]
 
 
 def test_the_last_number_is_told(places):

@@ -59,7 +59,17 @@ def test_a_file_is_made_changed_and_removed(root):
     assert [] == names(root)
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o644, 0o755, 0o4711])
+def test_what_makes_a_file_run_as_another_user_is_not_kept(root):
+    """
+    The mode that is put back later is one that a sysctl file needs.
+    """
+    replace_own(PATH, None, OwnFile(b""), root=root)
+    Path(f"{root}{PATH}").chmod(0o6755)
+
+    assert OwnFile(b"", 0o755) == read_own(PATH, root)
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o755, 0o711])
 def test_the_mode_is_as_told_whatever_the_umask(root, mode):
     """
     A file that is put back has the very mode that it had.

@@ -173,6 +173,22 @@ def test_folders_are_made_as_everybody_may_read_them(tmp_path):
     assert 0o700 == above
 
 
+def test_no_umask_lets_others_write_in_what_is_made(tmp_path):
+    """
+    Not in the folders around ours either.
+    """
+
+    def job():
+        """Make a folder deep below, with an umask that forbids nothing."""
+        os.umask(0)
+        os.close(open_folder(f"{tmp_path}/home/.local/state/portroom/journal", make=True))
+        made = (path for path in tmp_path.rglob("*") if path.is_dir())
+        return sorted((path.name, stat.S_IMODE(path.stat().st_mode)) for path in made)
+
+    names = (".local", "home", "journal", "portroom", "state")
+    assert [(name, 0o755) for name in names] == in_child(job)
+
+
 def test_a_folder_that_is_there_stays_as_it_is(tmp_path):
     """
     An administrator may close it.
@@ -210,6 +226,35 @@ HOSTILE = {
     "a group writes": (lambda path: (path.mkdir(), path.chmod(0o775)), "others may write it"),
     "sticky": (lambda path: (path.mkdir(), path.chmod(0o1777)), "others may write it"),
 }
+
+
+OBSTACLES = {
+    "file": Path.touch,
+    "FIFO": os.mkfifo,
+    "dangling link": lambda path: path.symlink_to("nowhere"),
+    "link to itself": lambda path: path.symlink_to(path.name),
+}
+
+
+@pytest.mark.parametrize("place", ["lib/portroom", "lib/portroom/journal", "run/portroom"])
+@pytest.mark.parametrize("how", OBSTACLES)
+def test_an_obstacle_gives_nobody_a_second_journal(tmp_path, how, place):
+    """
+    Who may write around it gets the system's places, and is refused there by its name.
+    """
+    for name in ("lib", "run"):
+        (tmp_path / name).mkdir()
+    path = tmp_path / place
+    path.parent.mkdir(exist_ok=True)
+    OBSTACLES[how](path)
+    system = below(tmp_path)
+
+    assert system == find_places({"HOME": f"{tmp_path}/home"}, system)
+
+    folder = system.run if place.startswith("run") else system.journal
+    with pytest.raises(RefusedError, match="is no folder, or leads through a link") as caught:
+        open_folder(folder, make=True)
+    assert folder in caught.value.message
 
 
 @pytest.mark.parametrize("depth", ["portroom", "portroom/journal"])
