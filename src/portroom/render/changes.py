@@ -29,6 +29,9 @@ from portroom.render.units import Style, columns, in_sentence, paint, plural, pr
 
 INDENT = "  "
 
+LONGEST_RANGE = len("10000-65535")
+"""Columns of a range: what is agreed to is told whole."""
+
 MOST_NAMES = 3
 """Namespaces that a sentence names; of more it tells how many."""
 
@@ -82,9 +85,9 @@ def change_lines(
     old, new = titles or ("", "")
     heading = (
         Column("SETTING" if titles else "", least=12, middle=True),
-        Column(old, least=11, middle=True),
+        Column(old, least=LONGEST_RANGE, middle=True, firm=True),
         Column(""),
-        Column(new, least=11, middle=True),
+        Column(new, least=LONGEST_RANGE, middle=True, firm=True),
     )
     lines = as_table(heading, [_row(one, style) for one in changes], style, indent)
     lines = lines if titles else lines[1:]

@@ -6,20 +6,23 @@ from collections.abc import Iterator, Sequence
 
 from portroom.model.facts.change import REFUSAL, WARNING, ChangePlan, Reason
 from portroom.render import gaps
-from portroom.render.changes import INDENT, arrow, places, value_text
+from portroom.render.changes import INDENT, LONGEST_RANGE, arrow, change_lines, places, value_text
 from portroom.render.flow import paragraphs, wrap
 from portroom.render.reasons import ranked, reason_lines
 from portroom.render.table import Cell, Column, Row, as_table
-from portroom.render.units import Style, plural, printable
+from portroom.render.units import Style, cut, paint, plural, printable
 
 COLUMNS = (
     Column("NETNS", least=9, middle=True),
     Column("SETTING", least=8, middle=True),
-    Column("NOW", least=11, middle=True, drop=1),
-    Column("", drop=1),
-    Column("THEN", least=11, middle=True),
+    Column("NOW", least=LONGEST_RANGE, middle=True, firm=True),
+    Column(""),
+    Column("THEN", least=LONGEST_RANGE, middle=True, firm=True),
     Column("STATE", least=9),
 )
+
+NARROWEST = 59
+"""Columns that it takes: below that no value could be told whole, so names stand above values."""
 
 MOST_REASONS = 10
 """Reasons that are told unless wide; of others it is said how many."""
@@ -35,11 +38,10 @@ def all_as_text(plans: Sequence[ChangePlan], style: Style) -> str:
 
 def all_plans_lines(plans: Sequence[ChangePlan], style: Style) -> list[str]:
     """Return all of some plans but whose and when they are."""
-    rows = [row for plan in plans for row in _rows(plan, style)]
     return paragraphs(
         [
             wrap(_headline(plans), style),
-            as_table(COLUMNS, rows, style),
+            _values(plans, style),
             _reasons(plans, style),
             _durable(plans, style),
             gaps.as_lines([gap for plan in plans for gap in plan.gaps], style),
@@ -53,6 +55,20 @@ def _headline(plans: Sequence[ChangePlan]) -> str:
     refused = [plan for plan in plans if plan.refusals]
     text = f"{len(changing):,} of {plural(len(plans), 'network namespace')} to change"
     return text + (f", {len(refused):,} refused: none is changed." if refused else ".")
+
+
+def _values(plans: Sequence[ChangePlan], style: Style) -> list[str]:
+    """Return what changes in each namespace: where there is room a table, else below its name."""
+    if style.wide or not style.width or style.width >= NARROWEST:
+        return as_table(COLUMNS, [row for plan in plans for row in _rows(plan, style)], style)
+    lines = []
+    for plan in plans:
+        state = _state(plan)
+        name = cut(printable(plan.netns.name), style.width - len(INDENT), style, middle=True)
+        named = wrap(f"{name}: {state.text}", style, hang=INDENT)
+        lines += [paint(line, state.look, style) for line in named]
+        lines += change_lines(plan.changes, style, indent=INDENT)
+    return lines
 
 
 def _rows(plan: ChangePlan, style: Style) -> Iterator[Row]:

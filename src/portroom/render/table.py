@@ -30,6 +30,7 @@ class Column(NamedTuple):
         least: Columns to which a text may be cut; 0 cuts nothing.
         middle: Cut the middle out, so that both ends stay.
         drop: 0 stays always; of the others the highest is left out first.
+        firm: Not cut below *least* even where every other text is at NARROWEST.
     """
 
     title: str
@@ -37,6 +38,7 @@ class Column(NamedTuple):
     least: int = 0
     middle: bool = False
     drop: int = 0
+    firm: bool = False
 
 
 class Cell(NamedTuple):
@@ -103,7 +105,7 @@ def _room(count: int, style: Style, indent: int) -> int:
 def _shrink(shown: Shown, widths: list[int], over: int, *, at_last: bool) -> list[int]:
     """Return widths with *over* taken from the texts that may be cut, widest first."""
     widths = list(widths)
-    least = [min(c.least, NARROWEST) if at_last else c.least for _, c in shown]
+    least = [min(c.least, NARROWEST) if at_last and not c.firm else c.least for _, c in shown]
     while over > 0:
         able = [i for i, width in enumerate(widths) if 0 < least[i] < width]
         if not able:
