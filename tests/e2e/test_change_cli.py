@@ -293,9 +293,11 @@ def test_a_plan_is_applied_only_to_what_it_was_made_from():
 
     assert 0 == made.status, made
     assert 4 == stale.status, stale
+    assert "range is 20000-60999, and was 32768-60999" in stale.told
     assert 0 == fresh.status, fresh
     assert 4 == by_hand.status, by_hand
     assert 4 == outrun.status, outrun
+    assert "/etc/sysctl.d/~portroom.conf would be written" in outrun.told
     assert ["32768", "60999"] == held
 
 
