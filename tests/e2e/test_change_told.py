@@ -1,10 +1,11 @@
 """What commands that change tell, on a real host: what was left, what really happened, and where."""
 
 import signal
+from pathlib import Path
 
 from tests.e2e.change_host import end_guardians, on_a_host
 from tests.e2e.faults import answered, ask, needs_root
-from tests.e2e.trial_host import command, tried
+from tests.e2e.trial_host import command, now, tried
 from tests.kernel.harness import wait_until
 
 pytestmark = needs_root
@@ -58,3 +59,34 @@ def test_an_expired_trial_is_told_by_every_command_that_reads():
     read = on_a_host(job)
 
     assert [1] * len(READING) == [one.told.count("a trial expired and was not") for one in read]
+
+
+def test_words_and_files_are_judged_before_anything_is_recovered():
+    """
+    What cannot be meant changes nothing, not even what a crash left; a plan that can be does.
+    """
+
+    def job():
+        """Leave a change half made, then call wrongly, and at last rightly."""
+        ask("plan", "range=15000-64001", "--out", "/run/plan")
+        Path("/run/edited").write_text(Path("/run/plan").read_text().replace("64001", "64003"))
+        ask("set", "tw_reuse=1", command=command(signal.SIGKILL))
+        wrong = [
+            ask(*words)
+            for words in (
+                ["apply", "/run/none"],
+                ["apply", "/run/edited"],
+                ["set", "rnage=5"],
+                ["set", "tw_reuse=0", "--netns", "none"],
+            )
+        ]
+        left = now()
+        return wrong, left, ask("apply", "/run/plan"), now()
+
+    wrong, left, done, back = on_a_host(job)
+
+    assert [2, 4, 2, 2] == [one.status for one in wrong]
+    assert [1] * len(wrong) == [one.told.count("\n") for one in wrong]
+    assert ("1\n", "2\n") == (left, back)
+    assert 0 == done.status, done
+    assert "entry 1 of the journal had not completed" in done.told

@@ -29,7 +29,7 @@ from portroom.model.facts.snapshot import Counters, Owners, Settings, Snapshot
 from portroom.model.facts.sockets import Owner, Protocol, TcpState
 from portroom.model.laws.headroom import KeysWanted, find_keys
 
-__all__ = ["plan", "plan_file", "read_plan"]
+__all__ = ["kept_plan", "plan", "plan_file", "read_plan"]
 
 HERE_ITSELF = Live()
 
@@ -89,14 +89,32 @@ def read_plan(path: str) -> tuple[ChangePlan, ...]:
         path: As the user named it.
 
     Raises:
+        ConflictError: This host is not, or no longer, what it was made from.
+        PortroomError: As ``kept_plan``.
+    """
+    return tuple(_anew(one, _told(path)) for one in kept_plan(path))
+
+
+def kept_plan(path: str) -> tuple[ChangePlan, ...]:
+    """
+    Return the plans of a file as they were made, however long ago.
+
+    Args:
+        path: As the user named it.
+
+    Raises:
         InvalidRequestError: There is no such file, or it is no plan.
         RefusedError: It was edited.
-        ConflictError: This host is not, or no longer, what it was made from.
         NotPermittedError: It may not be read.
     """
-    told = f"The plan {path!r}"
-    content = read_named(path, told, "Its owner alone may read it.", file_of_plans.FILE_BYTES)
-    return tuple(_anew(one, told) for one in file_of_plans.decode(content, path))
+    owners = "Its owner alone may read it."
+    content = read_named(path, _told(path), owners, file_of_plans.FILE_BYTES)
+    return file_of_plans.decode(content, path)
+
+
+def _told(path: str) -> str:
+    """Return what a plan is called in a sentence."""
+    return f"The plan {path!r}"
 
 
 def _anew(old: ChangePlan, told: str) -> ChangePlan:

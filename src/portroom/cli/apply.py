@@ -19,10 +19,12 @@ def apply(file: str, yes: bool, output: str, plain: bool) -> None:
     edited, where it was made on another host or before a reboot, and where a value or a
     file is no longer what it was made from. Needs the rights that `set` needs.
     """
-    from portroom.api.plan import read_plan
+    from portroom.api.plan import kept_plan, read_plan
     from portroom.cli import changing
 
     with changing.as_change():
+        # A file that is no plan changes nothing, not even what a crash left.
+        kept_plan(file)
         changing.recover_first()
         plans = read_plan(file)
     several = len(plans) > 1

@@ -62,7 +62,7 @@ pod0: refused
   range  32768-60999  →  15000-64001
 db: unchanged
 web: to change
-  reserved  none         →  15672…-32767
+  reserved  none         →  15672,…32767
   range     32768-60999  →  15000-64001
 """
         in text
