@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from portroom.model.advice.draft import Draft
+from portroom.model.advice.lasting import lasting
 from portroom.model.advice.limits import filters, time_waits
 from portroom.model.advice.occupied import of_sockets, unseen
 from portroom.model.advice.reasons import reason
 from portroom.model.advice.requests import SET, TAKE
 from portroom.model.advice.spelling import as_typed
 from portroom.model.advice.wording import count, listed, place_words, ports_words
-from portroom.model.facts.change import LIVE, Reason
+from portroom.model.facts.change import Reason
 from portroom.model.facts.ports import PortSet
 from portroom.model.facts.settings import DEFAULT_RANGE, setting_named
 from portroom.model.laws.acceptance import RANGE_KEY, RESERVED_KEY, START_KEY
@@ -216,21 +217,6 @@ def _nothing_to_do(change: Draft) -> Iterator[Reason]:
             yield reason("nothing_to_do", f"{one.setting.name} is {now} already.")
 
 
-def _how_long(change: Draft) -> Iterator[Reason]:
-    """Note when a value ends that is only written to the kernel."""
-    if change.request.where != LIVE or change.before == change.after:
-        return
-    if change.around.workload is not None or change.read.netns.kind != "host":
-        yield reason(
-            "ends_with_namespace",
-            f"The value ends with the network namespace {change.read.netns.name}.",
-        )
-    else:
-        yield reason(
-            "lost_at_boot", "The value lasts until the next boot.", "Add --persist to keep it."
-        )
-
-
 RULES: tuple[Callable[[Draft], Iterator[Reason]], ...] = (
     _sockets_unseen,
     _same_parity,
@@ -246,6 +232,6 @@ RULES: tuple[Callable[[Draft], Iterator[Reason]], ...] = (
     _reserved_outside,
     _nothing_to_do,
     _does_not,
-    _how_long,
+    lasting,
 )
 """The rules, in the order in which they are told."""

@@ -180,7 +180,14 @@ CODES: Mapping[str, Code] = {
     "not_reserved": Code(NOTE, "`reserved-=` names ports that were not reserved."),
     "time_wait_now": Code(NOTE, "How many connections are in TIME_WAIT, to which this applies."),
     "does_not": Code(NOTE, "What a setting is often believed to do and does not."),
-    "lost_at_boot": Code(NOTE, "The value lasts until the next boot, since no file is written."),
+    "lost_at_boot": Code(
+        NOTE,
+        "The value lasts until the next boot, since no file is written; a line that then gives "
+        "another one is named.",
+    ),
+    "ends_with_trial": Code(
+        NOTE, "The value is on trial, and is put back at its end unless it is confirmed."
+    ),
     "ends_with_namespace": Code(
         NOTE, "The value ends with the namespace; a container or pod starts with the default."
     ),

@@ -6,15 +6,12 @@ import pytest
 
 from portroom.model.advice.cautions import cautions
 from portroom.model.advice.reasons import CODES
-from portroom.model.facts.change import PERSIST
 from portroom.model.facts.ports import PortRange
-from portroom.model.facts.snapshot import NetnsId
 from portroom.model.facts.sockets import TcpState
-from portroom.model.facts.surroundings import FilterLine, Surroundings, Workload
+from portroom.model.facts.surroundings import FilterLine, Surroundings
 from tests.unit.made_change import drafted, host, udp
 from tests.unit.made_groups import listener, table
 
-POD = Surroundings(workload=Workload("kubernetes", "shop/web"))
 ENFORCING = Surroundings(selinux="enforcing")
 FIREWALL = Surroundings(
     filters=(FilterLine("/etc/nftables.conf", 12, "tcp sport 32768-60999 accept"),)
@@ -130,20 +127,6 @@ def test_time_wait_is_counted():
     read = host(table(40001, 40002, state=TcpState.TIME_WAIT), table(40003))
 
     assert told("tw_reuse=1", read)["time_wait_now"].startswith("2 connections in TIME_WAIT now")
-
-
-def test_how_long_a_value_lasts_depends_on_the_namespace():
-    """On a host until the next boot, elsewhere as long as the namespace."""
-    named = host(netns=NetnsId("shop", 4711, 4026531999, "named"))
-
-    assert "lost_at_boot" in told("tw_reuse=1")
-    assert "lost_at_boot" not in told("tw_reuse=1", where=PERSIST)
-    assert (
-        "The value ends with the network namespace shop."
-        == told("tw_reuse=1", named)["ends_with_namespace"]
-    )
-    assert "ends_with_namespace" in told("tw_reuse=1", around=POD)
-    assert "ends_with_namespace" not in told("tw_reuse=2", named)
 
 
 def test_every_code_that_is_told_is_in_the_table():
