@@ -7,6 +7,7 @@ the parts together; a plan that is refused is as whole as any other.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from portroom.model.advice import capacity, durable, limits
 from portroom.model.advice.cautions import cautions
@@ -26,9 +27,11 @@ from portroom.model.facts.change import (
     REFUSAL,
     WARNING,
     ChangePlan,
+    HeldPort,
     Reason,
     Request,
     SettingChange,
+    SettingStep,
 )
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.ports import PortSet
@@ -61,18 +64,8 @@ def plan_change(
     Raises:
         KernelDataError: The Snapshot has no settings.
     """
-    asked = draft(read, wanted, request, around)
-    there = occupied(read, around)
-    found = collisions(choice(asked.before), choice(asked.after), there)
-    kept = proposal(asked.after.reserved, found)
-    change = asked.reserving(kept) if asked.reserves else asked
-    held = held_now(read, frozenset(kept - asked.before.reserved))
-    reasons = [
-        *refusals(change),
-        *reasons_of(found, change),
-        *cautions(change),
-        *held_reasons(held),
-    ]
+    found = _weigh(draft(read, wanted, request, around))
+    change = found.change
     return ChangePlan(
         host=read.host,
         taken_at=read.taken_at,
@@ -81,19 +74,66 @@ def plan_change(
         boot_id=read.boot_id,
         request=request,
         changes=_changes(change),
-        steps=()
-        if request.where == PERSIST_ONLY
-        else steps_between(read.netns, change.before, change.after),
+        steps=_live_steps(change),
         capacity=capacity.capacity(change),
         tightest=capacity.tightest(change),
-        collisions=as_collisions(found, change),
-        reserved_proposal=_proposed(kept, asked, found),
-        suggestion=_suggestion(change, there),
-        held_now=held,
-        reasons=_gravest_first(reasons),
+        collisions=as_collisions(found.collisions, change),
+        reserved_proposal=found.proposed,
+        suggestion=_suggestion(change, found.there),
+        held_now=found.held,
+        reasons=_reasons(found),
         limits=limits.limits(change),
         durable=durable.durable(around.workload, kept_values(change)),
     )
+
+
+class _Weighed(NamedTuple):
+    """
+    A change as it would be made, and what counts on ports.
+
+    ``there`` is everything that does, ``collisions`` what the range newly takes
+    in; ``proposed`` is the list that keeps these away, "" for none, and ``held``
+    are its ports that a connection has now.
+    """
+
+    change: Draft
+    there: tuple[Occupied, ...]
+    collisions: tuple[Occupied, ...]
+    proposed: str
+    held: tuple[HeldPort, ...]
+
+
+def _weigh(asked: Draft) -> _Weighed:
+    """Return what is asked for against what counts on ports, with these reserved if asked."""
+    there = tuple(occupied(asked.read, asked.around))
+    found = tuple(collisions(choice(asked.before), choice(asked.after), there))
+    kept = proposal(asked.after.reserved, found)
+    return _Weighed(
+        change=asked.reserving(kept) if asked.reserves else asked,
+        there=there,
+        collisions=found,
+        proposed=_proposed(kept, asked, found),
+        held=held_now(asked.read, frozenset(kept - asked.before.reserved)),
+    )
+
+
+def _live_steps(change: Draft) -> tuple[SettingStep, ...]:
+    """Return the writes to the kernel, in an order that is safe."""
+    if change.request.where == PERSIST_ONLY:
+        return ()
+    return steps_between(change.read.netns, change.before, change.after)
+
+
+def _reasons(found: _Weighed) -> tuple[Reason, ...]:
+    """Return why a change is refused and what to know before it, the gravest first."""
+    change = found.change
+    reasons = [
+        *refusals(change),
+        *reasons_of(found.collisions, change),
+        *cautions(change),
+        *held_reasons(found.held),
+    ]
+    return tuple(sorted(reasons, key=lambda one: SEVERITIES.index(one.severity)))
 
 
 def values_to_persist(
@@ -149,11 +189,6 @@ def _suggestion(change: Draft, there: Iterable[Occupied]) -> RangeEnds | None:
     """Return a range of different parity in place of one of the same, if there is one."""
     better = better_range(change, there)
     return RangeEnds(better.first, better.last) if better else None
-
-
-def _gravest_first(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
-    """Return reasons by severity, else as they were told."""
-    return tuple(sorted(reasons, key=lambda one: SEVERITIES.index(one.severity)))
 
 
 def _gaps(read: Snapshot, around: Surroundings) -> tuple[Gap, ...]:
