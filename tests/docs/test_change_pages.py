@@ -10,6 +10,7 @@ import pytest
 from portroom.model.advice.reasons import CODES
 from portroom.model.facts import journal
 from portroom.model.facts.settings import SETTINGS
+from portroom.render.journal import COLUMNS, WIDE_COLUMNS
 from tests.docs import blocks
 from tests.docs.pages import ROOT
 
@@ -53,6 +54,17 @@ def test_every_phase_is_in_the_table_as_the_code_has_it():
 
     assert phases == told.keys()
     assert journal.OPEN == {phase for phase, word in told.items() if word == "open"}
+
+
+def test_the_page_of_the_journal_names_what_wide_adds():
+    """The columns that `-o wide` has and a table has not, by their words."""
+    page = (ROOT / "docs/reference/commands/journal.md").read_text().partition("## Options")[0]
+    sentence = page.partition("The latest first. `-o wide` adds ")[2].partition(";")[0]
+    names = {column.title.lower() for column in COLUMNS}
+    added = [column.title.lower() for column in WIDE_COLUMNS if column.title.lower() not in names]
+
+    assert added
+    assert [] == [name for name in added if name not in sentence]
 
 
 def test_every_fault_has_its_row():
