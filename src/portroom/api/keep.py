@@ -14,7 +14,6 @@ from portroom.model.advice.own_lines import Note
 from portroom.model.advice.persisting import PATHS, FilePlan, Own
 from portroom.model.facts.boot import BootFacts
 from portroom.model.facts.change import REFUSAL, FileContent, FileStep, Request, SettingChange
-from portroom.model.facts.journal import Who
 from portroom.model.facts.settings import KEYS
 from portroom.model.facts.sysctl_files import shown
 from portroom.model.laws.boot_reach import ONLY_INITIAL
@@ -37,7 +36,7 @@ def file_plan(
         RefusedError: What lies in the place of our file is none that may be written.
         NotPermittedError: It may not be read.
     """
-    note = Note(at, name_of(read_who()), " ".join(request.words))
+    note = Note(at, read_who().name, " ".join(request.words))
     return persisting.plan_file(facts, _existing(), values, _own(), note, request)
 
 
@@ -93,13 +92,6 @@ def _origin(key: str, course: Course, now: str | None) -> str:
     if winner is None:
         return f"{key} is {now!r} now, the kernel's default."
     return f"{key} is {now!r} now, from {shown(winner.path)}:{winner.line} at boot."
-
-
-def name_of(who: Who) -> str:
-    """Return who changes something, and who that is: ``root (alice)``."""
-    user = who.user or f"uid {who.uid}"
-    login = who.login_user if who.login_uid not in {None, who.uid} else ""
-    return f"{user} ({login})" if login else user
 
 
 def _existing() -> set[str]:

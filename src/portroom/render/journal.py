@@ -19,7 +19,6 @@ from portroom.model.facts.journal import (
     WRITING,
     Entry,
     Journal,
-    Who,
 )
 from portroom.render import gaps
 from portroom.render.changes import options_text, where_text
@@ -94,7 +93,7 @@ def _row(entry: Entry) -> Row:
     return (
         str(entry.number),
         instant(entry.started_at).removesuffix(" UTC"),
-        who_text(entry.who),
+        printable(entry.who.name),
         what_text(entry),
         where_text(entry.steps),
         _outcome(entry),
@@ -116,19 +115,6 @@ def _outcome(entry: Entry) -> Cell:
     if entry.phase == PUT_BACK and entry.action == UNDO:
         return Cell("failed", "yellow")
     return Cell(*WORDS[entry.phase])
-
-
-def who_text(who: Who) -> str:
-    """
-    Return the user who logged in, and as whom the change was made.
-
-    >>> who_text(Who(0, "root", 1000, "alice", "pts/1", 7, ("portroom",)))
-    'alice (root)'
-    """
-    user = printable(who.user) or str(who.uid)
-    if who.login_uid is None or who.login_uid == who.uid:
-        return user
-    return f"{printable(who.login_user) or who.login_uid} ({user})"
 
 
 def what_text(entry: Entry) -> str:

