@@ -90,3 +90,51 @@ def test_words_and_files_are_judged_before_anything_is_recovered():
     assert ("1\n", "2\n") == (left, back)
     assert 0 == done.status, done
     assert "entry 1 of the journal had not completed" in done.told
+
+
+def test_a_plan_for_standard_output_stands_there_alone():
+    """
+    What `--out -` writes can be applied as the file can; a file of that name is not made.
+    """
+
+    def job():
+        """Keep a plan by redirecting it."""
+        made = ask("plan", "tw_reuse=1", "--out", "-", cwd="/run")
+        Path("/run/plan").write_text(made.answer)
+        done = ask("apply", "/run/plan")
+        wrong = [
+            ask("plan", "tw_reuse=0", "--out", "-", *others)
+            for others in (["-o", "json"], ["--replace"])
+        ]
+        refused = ask("plan", "range=40000-40009", "--out", "-")
+        return made, Path("/run/-").exists(), done, wrong, refused
+
+    made, exists, done, wrong, unsafe = on_a_host(job)
+
+    assert (0, "") == (made.status, made.told)
+    assert not exists
+    assert 0 == done.status, done
+    assert [2, 2] == [one.status for one in wrong]
+    assert (4, "") == (unsafe.status, unsafe.answer)
+
+
+def test_csv_of_a_change_tells_its_entry_on_stderr():
+    """
+    A line about the outcome is no row: standard error has it, and a refusal as ever.
+    """
+
+    def job():
+        """Try a setting, then keep it."""
+        tried = ask("set", "tw_reuse=1", "--try", "-o", "csv")
+        ask("confirm")
+        nothing = ask("set", "tw_reuse=1", "-o", "csv")
+        return tried, nothing, ask("set", "tw_reuse=0", "-o", "csv"), ask("undo", "-o", "csv")
+
+    tried, nothing, done, undone = on_a_host(job)
+
+    assert "On trial, read back: entry 1 of the journal." in tried.told
+    assert "Keep it: portroom confirm 1." in tried.told
+    assert "entry" not in nothing.told
+    assert "Done and read back: entry 2 of the journal. Take it back: portroom undo." in done.told
+    assert 2 == done.answer.count("\n")
+    assert undone.answer.splitlines()[1].startswith("3,2")

@@ -100,6 +100,8 @@ def tell_changed(changed: Changed, output: str, plain: bool, *, dry_run: bool = 
             write(as_data([changed], screen, output, all_netns=False).encode())
     if output == "csv":
         tell_gaps(changed.plans, output)
+        if sentence := screen.outcome(changed):
+            talk(sentence)
 
 
 @contextlib.contextmanager

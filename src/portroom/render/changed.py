@@ -57,6 +57,13 @@ def happened(changed: Changed, style: Style, *, dry_run: bool = False) -> str:
     return "\n".join([*lines, *([""] if lines else []), *footer]) + "\n"
 
 
+def outcome(changed: Changed) -> str:
+    """Return what was done as one sentence, for a format that has no place for it."""
+    if changed.entry is None:
+        return ""
+    return " ".join(_done(changed.entry, changed.plans, Style(width=0)))
+
+
 def _done(entry: Entry, every: Sequence[ChangePlan], style: Style) -> list[str]:
     """Return how a change stands, and what can be done with it."""
     if entry.phase == TRIAL and entry.trial is not None:
