@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from portroom.cli.complete import complete_file
 from portroom.cli.options import CHANGE_STATUSES, exit_statuses, output_options
 
 
 @click.command(epilog=exit_statuses(**CHANGE_STATUSES))
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", shell_complete=complete_file)
 @click.option("--yes", is_flag=True, help="Do not ask before changing several namespaces.")
 @output_options
 def apply(file: str, yes: bool, output: str, plain: bool) -> None:

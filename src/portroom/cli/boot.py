@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from portroom.cli.complete import complete_file, complete_folder
 from portroom.cli.options import exit_statuses, output_options, source
 from portroom.model.laws.dialects import PROGRAMS
 
@@ -21,7 +22,12 @@ def complete_key(_: click.Context, __: click.Parameter, begun: str) -> list[str]
     type=click.Choice(PROGRAMS),
     help="Tell what this program does; without, the one that this host boots with.",
 )
-@click.option("--root", metavar="DIR", help="Answer for the system below DIR; never look outside.")
+@click.option(
+    "--root",
+    metavar="DIR",
+    shell_complete=complete_folder,
+    help="Answer for the system below DIR; never look outside.",
+)
 @click.option(
     "--key",
     "keys",
@@ -31,7 +37,12 @@ def complete_key(_: click.Context, __: click.Parameter, begun: str) -> list[str]
     help="Tell of this setting or sysctl alone; may be given again.",
 )
 @output_options
-@click.option("--snapshot", metavar="FILE", help="Answer from a saved Snapshot.")
+@click.option(
+    "--snapshot",
+    metavar="FILE",
+    shell_complete=complete_file,
+    help="Answer from a saved Snapshot.",
+)
 def boot(
     program: str | None,
     root: str | None,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
+from portroom.cli.complete import complete_netns
+
 if TYPE_CHECKING:
     from portroom.model.facts.change import Request
 
@@ -112,7 +114,10 @@ OPTIONS = (
         "--force", is_flag=True, help="Go on where the plan is refused but can be forced."
     ),
     click.option(
-        "--netns", metavar="NAME|PID|PATH", help="Change this network namespace, not the own one."
+        "--netns",
+        metavar="NAME|PID|PATH",
+        shell_complete=complete_netns,
+        help="Change this network namespace, not the own one.",
     ),
     click.option("--all-netns", is_flag=True, help="Change every network namespace."),
 )

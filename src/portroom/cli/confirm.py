@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from portroom.cli.complete import complete_trial
 from portroom.cli.options import CHANGE_STATUSES, exit_statuses, output_options
 
 
 @click.command(epilog=exit_statuses(**CHANGE_STATUSES))
-@click.argument("number", type=click.IntRange(min=1), required=False)
+@click.argument("number", type=click.IntRange(min=1), required=False, shell_complete=complete_trial)
 @output_options
 def confirm(number: int | None, output: str, plain: bool) -> None:
     """Keep a change that is on trial.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from portroom.cli.complete import complete_file, complete_netns
 from portroom.cli.output import FORMATS
 from portroom.errors import InvalidRequestError, NotPermittedError, PortroomError
 
@@ -63,12 +64,14 @@ def source_options(command: Command) -> Command:
     one = click.option(
         "--netns",
         metavar="NAME|PID|PATH",
+        shell_complete=complete_netns,
         help="Look into this network namespace.",
     )
     every = click.option("--all-netns", is_flag=True, help="Look into every network namespace.")
     saved = click.option(
         "--snapshot",
         metavar="FILE",
+        shell_complete=complete_file,
         help="Answer from a saved Snapshot, not from the kernel.",
     )
     return one(every(saved(command)))

@@ -7,6 +7,7 @@ from typing import Any, NoReturn, Unpack
 import click
 
 from portroom.cli.change_options import Options, change_options, request
+from portroom.cli.complete import complete_file
 from portroom.cli.options import exit_statuses, output_options, source
 from portroom.errors import PortroomError
 
@@ -14,6 +15,9 @@ DETAILED = "--detailed-exitcode"
 
 ERROR, CHANGES = 1, 2
 """Exit statuses with DETAILED."""
+
+STDOUT = "-"
+"""What stands for standard output in place of a file."""
 
 HINT = "Give --replace to replace it."
 
@@ -69,7 +73,12 @@ def _fail(error: Exception) -> NoReturn:
     ),
 )
 @change_options
-@click.option("--out", metavar="FILE", help="Keep the plan in this file, for `apply`.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    shell_complete=complete_file,
+    help="Keep the plan in this file, for `apply`; - is standard output, and nothing else is.",
+)
 @click.option("--replace", is_flag=True, help="Replace FILE if it is there already.")
 @click.option(DETAILED, is_flag=True, help="Exit 0: nothing to do, 1: an error, 2: to change.")
 @output_options
@@ -97,12 +106,12 @@ def plan(
     from portroom.render import plan as screen
 
     wanted = request(words, options)
-    if replace and out is None:
-        raise click.UsageError("--replace goes with --out FILE.")
-    if out is not None:
+    _check(out, replace, output)
+    if out not in {None, STDOUT}:
         check_target(out, replace=replace, hint=HINT)
     plans = changing.plans_for(words, wanted, source(netns, all_netns, None))
-    show(plans, screen, output=output, plain=plain, all_netns=all_netns)
+    if out != STDOUT:
+        show(plans, screen, output=output, plain=plain, all_netns=all_netns)
     changing.check_refused(plans)
     if out is not None:
         _keep(plans, out, replace=replace)
@@ -110,14 +119,25 @@ def plan(
         raise SystemExit(CHANGES)
 
 
+def _check(out: str | None, replace: bool, output: str) -> None:
+    """Refuse options that do not go together."""
+    if replace and out in {None, STDOUT}:
+        raise click.UsageError("--replace goes with --out FILE.")
+    if out == STDOUT and output != "table":
+        raise click.UsageError(f"--out - and -o {output} both want standard output.")
+
+
 def _keep(plans: list[Any], out: str, *, replace: bool) -> None:
-    """Write the plans to a new file, and tell how to carry them out."""
+    """Write the plans to a new file, and tell how to carry them out; or to standard output."""
     import shlex
 
     from portroom.api.plan import plan_file
     from portroom.cli.files import write_file
-    from portroom.cli.output import talk
+    from portroom.cli.output import talk, write
 
+    if out == STDOUT:
+        write(plan_file(plans))
+        return
     write_file(out, plan_file(plans), replace=replace, hint=HINT)
     if any(one.steps for one in plans):
         talk(f"carry it out with: portroom apply {shlex.quote(out)}")

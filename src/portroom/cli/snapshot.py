@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from portroom.cli.complete import complete_file, complete_netns
 from portroom.cli.options import exit_statuses, source
 from portroom.cli.output import is_terminal
 from portroom.errors import InvalidRequestError
@@ -15,7 +16,12 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=exit_statuses(_4="the file could not be written; nothing was changed"))
-@click.option("--out", metavar="FILE", help="Write to this file, mode 0600; - is standard output.")
+@click.option(
+    "--out",
+    metavar="FILE",
+    shell_complete=complete_file,
+    help="Write to this file, mode 0600; - is standard output.",
+)
 @click.option("--force", is_flag=True, help="Replace FILE if it is there already.")
 @click.option("--sessions", is_flag=True, help="Keep every single socket, its queues and owners.")
 @click.option("--redact", is_flag=True, help="Replace addresses, names and ids; counts stay.")
@@ -27,8 +33,19 @@ if TYPE_CHECKING:
     show_default=True,
     help="snapshot is compact and is what --snapshot reads; json is for other programs.",
 )
-@click.option("--netns", metavar="NAME|PID|PATH", help="Look into this network namespace.")
-@click.option("--snapshot", "saved", metavar="FILE", help="Pass a saved Snapshot on, to redact it.")
+@click.option(
+    "--netns",
+    metavar="NAME|PID|PATH",
+    shell_complete=complete_netns,
+    help="Look into this network namespace.",
+)
+@click.option(
+    "--snapshot",
+    "saved",
+    metavar="FILE",
+    shell_complete=complete_file,
+    help="Pass a saved Snapshot on, to redact it.",
+)
 def snapshot(
     out: str | None,
     force: bool,

@@ -105,6 +105,17 @@ def survey(proc: str = PROC, run: str = RUN) -> Survey:
     return netns_names.survey(proc, run)
 
 
+def mounted_names(run: str = RUN) -> list[str]:
+    """
+    Return the names in *run* that ``find`` takes: none of them means more to a shell.
+    """
+    try:
+        names = sorted(os.listdir(run))
+    except OSError:
+        return []
+    return [name for name in names if NAME_LETTERS.issuperset(name)]
+
+
 def find_again(netns: NetnsId, proc: str = PROC, run: str = RUN) -> NetnsRef | None:
     """
     Return a namespace that ``identify`` told before in this boot, None where it is gone.

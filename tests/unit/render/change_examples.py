@@ -186,9 +186,9 @@ def trial_entry(*, persist=False):
 UNDONE = entry(13, action=UNDO, undoes=12, request=Request(()), outcome="taken back.")
 
 
-def pending(left_s=80.7, *, guarded=True, number=12):
+def pending(left_s=80.7, *, guarded=True, number=12, uid=0):
     """Return a trial that waits."""
-    return PendingTrial(number, ("range=15000-64001",), "host", left_s, guarded)
+    return PendingTrial(number, ("range=15000-64001",), "host", left_s, guarded, uid=uid)
 
 
 def journal(*entries, trials=()):
