@@ -7,8 +7,11 @@ Rules of this file:
 - all that it needs is in memory by then: removing or upgrading portroom during
   a trial does not reach it;
 - a timer only wakes it, CLOCK_BOOTTIME decides;
-- it acts under the lock. Where somebody who does not go on has that, values go
-  back without it, and the entry is closed once the lock is free.
+- it acts under the lock, and only there believes that the trial has ended: what
+  is seen without may be taken back by who writes it. Where somebody who does not
+  go on has the lock, values go back without it, and the entry is closed later;
+- the journal decides, as far as it tells of this very trial: where an entry is
+  lost another change may have its number, and is left alone.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ import threading
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from portroom.change import journal, recover, trials
 from portroom.change.entry_file import encode
 from portroom.change.held import Held
@@ -28,7 +33,7 @@ from portroom.change.launch import start
 from portroom.change.lock import locked
 from portroom.change.places import Places, find_places
 from portroom.change.settings import read_canonical
-from portroom.errors import PortroomError
+from portroom.errors import PortroomError, RefusedError
 from portroom.model.facts.change import SettingStep
 from portroom.model.facts.journal import TRIAL, WRITING, Entry
 
@@ -72,7 +77,8 @@ def guard(number: int, places: Places | None = None) -> None:
         _rehearse(entry, held)
         file = trials.hold(places, entry)
         try:
-            _Watch(places, entry, held).run()
+            if _Watch(places, entry, held).run():
+                trials.remove(places, number, file)
         finally:
             os.close(file)
 
@@ -114,46 +120,72 @@ class _Watch:
 
     def __init__(self, places: Places, entry: Entry, held: Held) -> None:
         self._places = places
-        self._entry = entry
+        self._entry = msgspec.structs.replace(entry, phase=TRIAL)
         self._held = held
         self._pause = threading.Event()
 
-    def run(self) -> None:
-        """Return once the trial ended, or nothing more can be done about it."""
-        while self._look() and trials.left_s(self._entry) > -GIVES_UP_AFTER_S:
+    def run(self) -> bool:
+        """Say whether the trial has ended, once it has or nothing more can be done about it."""
+        while not self._look():
             left_s = trials.left_s(self._entry)
+            if left_s < -GIVES_UP_AFTER_S:
+                return False
             self._pause.wait(min(TICK_S, left_s) if left_s > 0 else TICK_S)
+        return True
 
     def _look(self) -> bool:
-        """Do what is to be done now, and say whether the trial goes on."""
-        self._entry = self._newest()
-        if self._entry.is_open and self._is_due():
-            self._settle()
-        if not self._entry.is_open:
-            trials.remove(self._places, self._entry.number)
-        return self._entry.is_open
-
-    def _newest(self) -> Entry:
-        """Return the entry as it stands in the journal, or as it last did."""
-        try:
-            return journal.read_entry(self._places, self._entry.number)
-        except (PortroomError, OSError):
-            return self._entry
-
-    def _is_due(self) -> bool:
-        """Say whether the trial is over, or who wrote it may be dead."""
-        return self._entry.phase != TRIAL or trials.left_s(self._entry) <= 0
-
-    def _settle(self) -> None:
-        """Put back under the lock; without, if somebody keeps it past the deadline."""
-        late_s = -trials.left_s(self._entry)
-        try:
-            with locked(self._places, wait_s=0.0):
-                self._entry = recover.settle(self._places, self._newest(), self._held)
-                return
-        except (PortroomError, OSError):
-            # The next look tries again.
-            pass
-        if late_s > PATIENCE_S and self._entry.phase in {TRIAL, WRITING}:
+        """Do what is to be done now, and say whether the trial has ended."""
+        seen = self._in_journal() or self._entry
+        if seen.is_open:
+            # What is lost right after it was written counts as a trial until its end.
+            self._entry = msgspec.structs.replace(seen, phase=TRIAL)
+        left_s = trials.left_s(seen)
+        if seen.phase == TRIAL and left_s > 0:
+            return False
+        # The trial is over, or who wrote it may be dead.
+        if self._settles():
+            return True
+        if left_s < -PATIENCE_S and seen.phase in {TRIAL, WRITING}:
             with contextlib.suppress(PortroomError, OSError):
                 recover.put_values_back(self._entry, self._held)
+        return False
+
+    def _in_journal(self) -> Entry | None:
+        """Return what the journal has under the number of the trial, if that can be read."""
+        try:
+            found = journal.read_entry(self._places, self._entry.number)
+        except (PortroomError, OSError):
+            return None
+        return found if _is_same(found, self._entry) else None
+
+    def _settles(self) -> bool:
+        """Put back under the lock, if that is free, and say whether the trial has ended."""
+        try:
+            with locked(self._places, wait_s=0.0):
+                self._entry = self._in_journal() or self._anew()
+                self._entry = recover.settle(self._places, self._entry, self._held)
+        except (PortroomError, OSError):
+            # The next look tries again.
+            return False
+        return not self._entry.is_open
+
+    def _anew(self) -> Entry:
+        """
+        Return the entry as it last stood in the journal, which does not tell of it now.
+
+        It gets a new number where another change has its own.
+        """
+        try:
+            journal.read_entry(self._places, self._entry.number)
+        except RefusedError:
+            return self._entry
+        return journal.begin(self._places, self._entry)
+
+
+def _is_same(one: Entry, other: Entry) -> bool:
+    """Say whether two entries of a number are of one change, however far it came."""
+    first, second = (
+        (entry.boot_id, entry.started_at, entry.who, entry.request, entry.trial)
+        for entry in (one, other)
+    )
+    return first == second

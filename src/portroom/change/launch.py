@@ -98,8 +98,6 @@ def start(places: Places, entry: Entry, ready_s: float = READY_S) -> None:
     """
     told = ""
     begun_s = time.monotonic()
-    # Of a journal that was lost, the guardian of another trial may have that number.
-    trials.remove(places, entry.number)
     for way in (by_systemd, detached):
         guardian = way(entry.number)
         if guardian is None:

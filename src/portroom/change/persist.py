@@ -31,8 +31,7 @@ from portroom.errors import (
 from portroom.kernel.files import SAFELY, not_ours, read_up_to
 from portroom.model.facts.sysctl_files import DIRECTORY, FILE, OWN_PATHS
 
-FILE_MODE, FOLDER_MODE = 0o644, 0o755
-PERMISSIONS = 0o777
+FILE_MODE, FOLDER_MODE, PERMISSIONS = 0o644, 0o755, 0o777
 TEMPORARY = ".portroom.new"
 """
 The name of a file that is not whole yet, beside ours.

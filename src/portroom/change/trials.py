@@ -18,7 +18,14 @@ import msgspec
 from portroom.change.held import key_of
 from portroom.change.places import Places, open_folder
 from portroom.errors import ChangeError, InvalidRequestError, PortroomError, RefusedError
-from portroom.kernel.trials import PREFIX, boottime_s, number_of, read_boot_id
+from portroom.kernel.trials import (
+    PREFIX,
+    boottime_s,
+    is_guarded,
+    number_of,
+    numbers_of,
+    read_boot_id,
+)
 from portroom.model.facts.change import SettingStep, Step
 from portroom.model.facts.journal import PUT_BACK, TRIAL, Entry
 from portroom.model.facts.snapshot import NetnsId
@@ -81,16 +88,23 @@ def _file_of(entry: Entry, *, put_back: bool) -> TrialFile:
     )
 
 
-def remove(places: Places, number: int) -> None:
+def remove(places: Places, number: int, held: int | None = None) -> None:
     """
     Remove the file of a trial that ended.
 
     One that cannot be removed does no harm: ``heal`` tries again.
+
+    Args:
+        places: Where it lies.
+        number: That of the trial.
+        held: A descriptor; another file than this one is left.
     """
+    name = f"{PREFIX}{number}"
     with contextlib.suppress(OSError, PortroomError):
         folder = open_folder(places.run)
         try:
-            _discard(folder, f"{PREFIX}{number}")
+            if held is None or os.path.samestat(os.stat(name, dir_fd=folder), os.fstat(held)):
+                _discard(folder, name)
         finally:
             os.close(folder)
 
@@ -100,7 +114,8 @@ def heal(places: Places, entries: Iterable[Entry], unreadable: Collection[int] =
     Remove files of trials that are not open, and those that were never finished.
 
     Call it with the lock held. A guardian may be making its file just now, but
-    only one whose entry is open.
+    only one whose entry is open. The file of one that is awake stays where the
+    journal lost its entry: it alone knows what to take back.
 
     Args:
         places: Where they lie.
@@ -109,7 +124,11 @@ def heal(places: Places, entries: Iterable[Entry], unreadable: Collection[int] =
     """
     if 0 in unreadable:
         return
-    kept = {entry.number for entry in entries if entry.is_open and entry.trial} | {*unreadable}
+    phases = {entry.number: entry.is_open and bool(entry.trial) for entry in entries}
+    phases |= dict.fromkeys(unreadable, True)
+    lost = (one for one in numbers_of(places.run) if one not in phases)
+    kept = {one for one, is_kept in phases.items() if is_kept}
+    kept |= {one for one in lost if is_guarded(places.run, one)}
     with contextlib.suppress(OSError, PortroomError):
         folder = open_folder(places.run)
         try:
