@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from tests.docs import blocks, examples, pages
+from tests.docs import blocks, examples, man, pages
 
 
 def main() -> None:
@@ -19,6 +19,7 @@ def main() -> None:
     if "--parts" not in sys.argv[1:]:
         printed = examples.run(examples.find(found))
         found = {path: examples.rewritten(path, text, printed) for path, text in found.items()}
+    found |= man.pages()
     for path, text in found.items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
