@@ -14,7 +14,7 @@ import pytest
 from portroom.change import apply, journal
 from portroom.change.held import Held
 from portroom.change.settings import pieces, write_setting
-from portroom.change.transaction import changing, close, run
+from portroom.change.transaction import changing, close
 from portroom.errors import (
     ConflictError,
     NotPermittedError,
@@ -38,7 +38,7 @@ from tests.kernel.test_change_settings import (
     as_user,
     read_only_settings,
 )
-from tests.unit.change.made_entries import A_TRIAL, entry, places_in
+from tests.unit.change.made_entries import A_TRIAL, carried_out, entry, places_in
 
 DEFAULTS = {RANGE: "32768 60999", RESERVED: "", START: "1024", "net.ipv4.tcp_tw_reuse": "2"}
 
@@ -560,7 +560,7 @@ def test_what_can_be_known_before_leaves_no_entry(tmp_path, barrier):
         """Try, and look whether anything was written."""
         steps = steps_of(*WIDEN)
         barriers[barrier]()
-        return told(lambda: run(places, entry(*steps))), values()
+        return told(lambda: carried_out(places, entry(*steps))), values()
 
     error, held = alone(job)
 
@@ -731,11 +731,11 @@ def test_undo_of_twenty_random_changes_restores_all(netns, places, seed):
         states, changes = [values()], list(random_changes(seed, 40))
         while changes:
             steps = steps_of(*(changes.pop(0) for _ in range(min(len(changes), 1 + seed % 3))))
-            run(places, entry(*steps))
+            carried_out(places, entry(*steps))
             states.append(values())
         seen = [values()]
         for one in reversed(journal.read(places).entries):
-            run(places, entry(*inverse(one.steps), action=UNDO, undoes=one.number))
+            carried_out(places, entry(*inverse(one.steps), action=UNDO, undoes=one.number))
             seen.append(values())
         return states, seen
 
@@ -757,10 +757,10 @@ def test_an_undo_of_what_somebody_else_changed_writes_nothing(netns, places):
 
     def job():
         """Change, let somebody else change one of it, and undo."""
-        done = run(places, entry(*steps_of(*WIDEN)))
+        done = carried_out(places, entry(*steps_of(*WIDEN)))
         write_settings(ip_local_reserved_ports="5")
         undo = entry(*inverse(done.steps), action=UNDO, undoes=1)
-        return told(lambda: run(places, undo)), values()
+        return told(lambda: carried_out(places, undo)), values()
 
     error, held = netns(job)
 

@@ -12,7 +12,6 @@ from portroom.change import journal
 from portroom.change.lock import locked
 from portroom.change.places import Places
 from portroom.change.settings import read_canonical
-from portroom.change.transaction import run
 from portroom.change.who import read_who
 from portroom.kernel import namespaces
 from portroom.model.facts.change import SettingStep
@@ -22,7 +21,7 @@ from tests.e2e.faults import alone, mount, needs_root, open_ways
 from tests.kernel.bystanders import drop_rights
 from tests.kernel.harness import in_child
 from tests.kernel.test_change_settings import RANGE, RESERVED
-from tests.unit.change.made_entries import entry, places_in
+from tests.unit.change.made_entries import carried_out, entry, places_in
 
 WRITERS = 8
 ROUNDS = 200
@@ -38,7 +37,7 @@ def toggle(places, port):
         step = SettingStep(
             namespaces.identify(), RESERVED, str(before), str(PortSet.of(sorted(ports)))
         )
-        return run(places, entry(step)).number
+        return carried_out(places, entry(step)).number
 
 
 def write_rounds(places, port):
@@ -143,7 +142,7 @@ CHANGE = """
 import sys, datetime
 from portroom.change.lock import locked
 from portroom.change.places import find_places
-from portroom.change.transaction import run
+from portroom.change.transaction import changing
 from portroom.change.who import read_who
 from portroom.kernel.namespaces import identify
 from portroom.model.facts.change import Request, SettingStep
@@ -152,8 +151,9 @@ step = SettingStep(identify(), "net.ipv4.ip_local_port_range", "32768 60999", "1
 entry = Entry(number=0, action=SET, started_at=datetime.datetime.now(datetime.UTC), boot_id="b",
               who=read_who(), request=Request(("range=15000-64001",)), changes=(), steps=(step,))
 places = find_places()
-with locked(places):
-    done = run(places, entry)
+with locked(places), changing(places, entry) as change:
+    change.write()
+done = change.entry
 print(*places, done.number, done.phase, done.who.uid)
 """
 

@@ -77,7 +77,7 @@ def guard(number: int, places: Places | None = None) -> None:
         _rehearse(entry, held)
         file = trials.hold(places, entry)
         try:
-            if _Watch(places, entry, held).run():
+            if _Watch(places, entry, held, file).run():
                 trials.remove(places, number, file)
         finally:
             os.close(file)
@@ -118,10 +118,11 @@ class _Watch:
     The entry in memory serves where the journal can no longer be read.
     """
 
-    def __init__(self, places: Places, entry: Entry, held: Held) -> None:
+    def __init__(self, places: Places, entry: Entry, held: Held, file: int) -> None:
         self._places = places
         self._entry = msgspec.structs.replace(entry, phase=TRIAL)
         self._held = held
+        self._file = file
         self._pause = threading.Event()
 
     def run(self) -> bool:
@@ -148,6 +149,7 @@ class _Watch:
         if left_s < -PATIENCE_S and seen.phase in {TRIAL, WRITING}:
             with contextlib.suppress(PortroomError, OSError):
                 recover.put_values_back(self._entry, self._held)
+                trials.tell_put_back(self._file, self._entry)
         return False
 
     def _in_journal(self) -> Entry | None:

@@ -145,9 +145,6 @@ def environment() -> dict[str, str]:
     return variables
 
 
-# ------------------------------------------------------------------ by systemd
-
-
 class Unit(NamedTuple):
     """A guardian that systemd runs."""
 
@@ -201,9 +198,6 @@ def _quietly(words: list[str]) -> subprocess.CompletedProcess[bytes]:
         timeout=SYSTEMD_S,
         check=False,
     )
-
-
-# -------------------------------------------------------------------- detached
 
 
 class Detached(NamedTuple):

@@ -164,6 +164,8 @@ def _close(places: Places, entry: Entry, back: PutBack, why: str) -> Entry:
 def _ending(entry: Entry, back: PutBack, why: str) -> tuple[str, str]:
     """Return the phase in which an entry ends, and the sentence about it."""
     sentence = f"{why[:1].upper()}{why[1:]}."
+    if entry.undoes is not None:
+        sentence = f"{sentence} Change {entry.undoes} stands."
     if back.conflicts:
         return CONFLICT, f"{sentence} Left as it is: {'; '.join(back.conflicts)}."
     if not back.gone:

@@ -23,10 +23,23 @@ HELD_BACK = ENDING | {signal.SIGTSTP}
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
-    """Let signals wait for the length of a ``with`` block; blocks may be nested."""
+    """
+    Let signals wait for the length of a ``with`` block; blocks may be nested.
+
+    Raises:
+        KeyboardInterrupt: At the end, if Ctrl-C came; as it was raised inside, with
+            the sentence that it carries there, if it was.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
     try:
         yield
+    except KeyboardInterrupt as asked:
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        except KeyboardInterrupt:
+            # The same Ctrl-C, which was only waiting.
+            raise asked from None
+        raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

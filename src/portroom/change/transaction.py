@@ -28,6 +28,8 @@ from portroom.model.facts.journal import CONFLICT, DONE, OPEN, PUT_BACK, Entry
 
 WRITTEN = "Written and read back."
 
+INTERRUPTED = "Interrupted; put back."
+
 
 class Change:
     """
@@ -82,30 +84,22 @@ def changing(
         RollbackError: What was written cannot be put back; the entry stays open.
             After any other error everything is as before, and the entry closed.
     """
-    with held_back(), Held() as held:
-        held.open(entry.steps)
-        apply.check(entry.steps, held)
-        apply.probe(entry.steps, held)
-        change = Change(journal.begin(places, entry), held)
-        try:
-            yield change
-            stop_if_asked()
-            change.entry = close(places, change.entry, ends, outcome)
-        except BaseException as error:
-            _abandon(places, change, error)
-            raise
-
-
-def run(places: Places, entry: Entry) -> Entry:
-    """
-    Make a change that is no trial, and return its entry.
-
-    Raises:
-        PortroomError: As ``changing``.
-    """
-    with changing(places, entry) as change:
-        change.write()
-    return change.entry
+    change = None
+    try:
+        with held_back(), Held() as held:
+            held.open(entry.steps)
+            apply.check(entry.steps, held)
+            apply.probe(entry.steps, held)
+            change = Change(journal.begin(places, entry), held)
+            try:
+                yield change
+                stop_if_asked()
+                change.entry = close(places, change.entry, ends, outcome)
+            except BaseException as error:
+                _abandon(places, change, error)
+                raise
+    except KeyboardInterrupt as asked:
+        raise KeyboardInterrupt(_interrupted(change, ends)) from asked
 
 
 def close(places: Places, entry: Entry, phase: str, outcome: str) -> Entry:
@@ -141,7 +135,9 @@ def _abandon(places: Places, change: Change, error: BaseException) -> None:
     """
     back = apply.take_back(change.begun, change.held, error)
     conflict = isinstance(error, ConflictError) or back.conflicts
-    outcome = " ".join([*_reasons(error), *(f"Left alone: {one}." for one in back.conflicts)])
+    outcome = " ".join(
+        [*_reasons(change, error), *(f"Left alone: {one}." for one in back.conflicts)]
+    )
     try:
         change.entry = close(places, change.entry, CONFLICT if conflict else PUT_BACK, outcome)
     except PortroomError as again:
@@ -151,8 +147,20 @@ def _abandon(places: Places, change: Change, error: BaseException) -> None:
         error.message = f"{error.message} {told}"
 
 
-def _reasons(error: BaseException) -> list[str]:
-    """Return why a change was taken back."""
+def _reasons(change: Change, error: BaseException) -> list[str]:
+    """Return why a change was taken back, and of an undo, what stands again."""
     if isinstance(error, PortroomError):
-        return [error.message]
-    return ["Interrupted; put back." if isinstance(error, KeyboardInterrupt) else f"{error!r}."]
+        told = [error.message]
+    else:
+        told = [INTERRUPTED if isinstance(error, KeyboardInterrupt) else f"{error!r}."]
+    undoes = change.entry.undoes
+    return told if undoes is None else [f"Failed, change {undoes} stands:", *told]
+
+
+def _interrupted(change: Change | None, ends: str) -> str:
+    """Return a sentence about what became of a change during which Ctrl-C came."""
+    if change is None or not change.begun:
+        return "Interrupted; nothing was written."
+    if change.entry.phase == ends:
+        return f"Interrupted when all was written: entry {change.entry.number} of the journal."
+    return INTERRUPTED

@@ -37,16 +37,11 @@ NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 LISTED = "`portroom journal` lists the changes."
 
 
-def hold(places: Places, entry: Entry, *, put_back: bool = False) -> int:
+def hold(places: Places, entry: Entry) -> int:
     """
     Make the file of a trial and return its locked descriptor.
 
     As long as that is open the trial is guarded.
-
-    Args:
-        places: Where it lies.
-        entry: The trial.
-        put_back: Its values are as before already, though its entry is open.
 
     Raises:
         PortroomError: The folder cannot be made, or others could write in it.
@@ -59,12 +54,25 @@ def hold(places: Places, entry: Entry, *, put_back: bool = False) -> int:
         _discard(folder, draft)
         descriptor = os.open(draft, NEW, PRIVATE, dir_fd=folder)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _write_whole(descriptor, msgspec.json.encode(_file_of(entry, put_back=put_back)))
+        _write_whole(descriptor, msgspec.json.encode(_file_of(entry)))
         os.fchmod(descriptor, READABLE)
         os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
     finally:
         os.close(folder)
     return descriptor
+
+
+def tell_put_back(descriptor: int, entry: Entry) -> None:
+    """
+    Let everybody see that the values of a trial are back, though its entry is open yet.
+
+    Args:
+        descriptor: What ``hold`` returned.
+        entry: The trial.
+    """
+    content = msgspec.json.encode(_file_of(entry, put_back=True))
+    # It differs in its last bytes alone, and the old end is a letter longer.
+    os.pwrite(descriptor, content.ljust(os.fstat(descriptor).st_size), 0)
 
 
 def _write_whole(descriptor: int, content: bytes) -> None:
@@ -73,7 +81,7 @@ def _write_whole(descriptor: int, content: bytes) -> None:
         content = content[os.write(descriptor, content) :]
 
 
-def _file_of(entry: Entry, *, put_back: bool) -> TrialFile:
+def _file_of(entry: Entry, *, put_back: bool = False) -> TrialFile:
     """Return what the file of a trial says."""
     assert entry.trial is not None
     namespaces = namespaces_of(entry.steps)

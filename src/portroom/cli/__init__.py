@@ -95,7 +95,9 @@ def _explain(error: Exception) -> int:
     import click
 
     if isinstance(error, click.Abort):
-        return INTERRUPTED
+        # What a change says of itself that Ctrl-C ended; others say nothing.
+        sentence = str(error.__cause__ or "")
+        return _tell(sentence, INTERRUPTED) if sentence else INTERRUPTED
     if isinstance(error, click.UsageError):
         return _tell(usage_sentence(error), USAGE)
     if isinstance(error, click.ClickException):

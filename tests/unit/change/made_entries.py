@@ -6,6 +6,7 @@ import datetime
 from pathlib import Path
 
 from portroom.change.places import Places
+from portroom.change.transaction import changing
 from portroom.model.facts.change import Request, SettingStep
 from portroom.model.facts.journal import SET, Entry, Trial, Who
 from portroom.model.facts.snapshot import NetnsId
@@ -42,3 +43,10 @@ def entry(*steps, **fields) -> Entry:
         "steps": steps or (WIDER,),
     }
     return Entry(**(known | fields))
+
+
+def carried_out(places: Places, entry: Entry) -> Entry:
+    """Make a change that is no trial, with the lock held, and return its entry."""
+    with changing(places, entry) as change:
+        change.write()
+    return change.entry
