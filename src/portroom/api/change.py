@@ -1,36 +1,30 @@
-"""Change: write what was planned, keep it or take it back. The only use cases that write."""
+"""Change: write what was planned, and keep it or take it back."""
 
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Iterable, Iterator, Sequence
 
-import msgspec
-
-from portroom.api.keep import check_kept, origins, steps_to_keep
-from portroom.api.trials import trials as seen_trials
+from portroom.api.journal import as_journal, journal, now
+from portroom.api.keep import check_kept, steps_to_keep
+from portroom.api.undo import undo
 from portroom.change import apply as steps_of
-from portroom.change import guardian, launch, trials
+from portroom.change import guardian, launch, others, trials
 from portroom.change import journal as books
 from portroom.change import recover as recovery
-from portroom.change.confirm import confirm_trial
+from portroom.change.confirm import confirm_trial, goes_on
 from portroom.change.held import Held
-from portroom.change.journal import JournalRead
 from portroom.change.lock import locked
-from portroom.change.places import Places, all_places, find_places
+from portroom.change.places import Places, find_places
 from portroom.change.signals import held_back
 from portroom.change.transaction import changing
-from portroom.change.undo import SINCE_BOOTED, Undo, last_undo
 from portroom.change.who import read_who
 from portroom.errors import ChangeError, RefusedError
-from portroom.kernel.namespaces import identify
 from portroom.kernel.trials import boottime_s, read_boot_id
 from portroom.model.facts.change import ChangePlan, Step
-from portroom.model.facts.gaps import Gap
-from portroom.model.facts.journal import DONE, SET, TRIAL, Changed, Entry, Journal, Trial
+from portroom.model.facts.journal import SET, TRIAL, Changed, Entry, Journal, Trial
 
-UNDONE = "taken back by `portroom undo`"
+__all__ = ["apply", "confirm", "guard", "journal", "recover", "recover_first", "undo"]
 
 
 def apply(plans: Sequence[ChangePlan]) -> Changed:
@@ -65,6 +59,7 @@ def apply(plans: Sequence[ChangePlan]) -> Changed:
             recovery.recover(places)
             earlier = books.read(places).entries
             trials.refuse_while_pending(earlier, [one.netns for one in plans])
+            others.refuse_while_tried(places, [one.netns for one in plans])
             entry = _carry_out(places, _entry(plans, steps), plans)
     first = plans[0]
     return Changed(
@@ -92,47 +87,24 @@ def confirm(number: int | None = None) -> Journal:
     places = find_places()
     with locked(places):
         recovery.recover(places)
-        entry = trials.choose(books.read(places).entries, number)
-        assert entry.trial is not None
-        values = entry.trial.values if entry.trial.persist else {}
-        files = steps_to_keep(values, entry.request, _now()) if values else ()
-        # Half confirmed would be a trial of which the file stands already.
-        with held_back():
-            done = confirm_trial(
-                places, entry, files, lambda: check_kept(values) if files else None
-            )
-    return _journal([done])
+        try:
+            entry = trials.choose(books.read(places).entries, number)
+        except ChangeError:
+            others.refuse_for_others(places, number)
+            raise
+        with goes_on(places, entry):
+            done = _confirm(places, entry)
+    return as_journal([done])
 
 
-def undo(steps: int = 1, dry_run: bool = False) -> Journal:
-    """
-    Take the last changes back; a trial that waits is the last one of all.
-
-    Args:
-        steps: How many.
-        dry_run: Only tell what would be taken back, and write nothing.
-
-    Returns:
-        The entries of the undos, or of the trial that was taken back.
-
-    Raises:
-        ChangeError: There is nothing to undo.
-        ConflictError: Somebody else changed something since; it was left, and
-            all else too.
-        PortroomError: It could not be written; what was undone before stays so.
-    """
-    places = find_places()
-    if dry_run:
-        return _journal(_undos(places, steps))
-    done: list[Entry] = []
-    with locked(places):
-        recovery.recover(places)
-        for _ in range(steps):
-            entry = _undo_one(places, first=not done)
-            if entry is None:
-                break
-            done.append(entry)
-    return _journal(done)
+def _confirm(places: Places, entry: Entry) -> Entry:
+    """Keep one trial, and return its entry."""
+    assert entry.trial is not None
+    values = entry.trial.values if entry.trial.persist else {}
+    files = steps_to_keep(values, entry.request, now()) if values else ()
+    # Half confirmed would be a trial of which the file stands already.
+    with held_back():
+        return confirm_trial(places, entry, files, lambda: check_kept(values) if files else None)
 
 
 def recover() -> Journal:
@@ -145,10 +117,16 @@ def recover() -> Journal:
     Raises:
         RollbackError: Something could not be put back.
         NotPermittedError: A right is missing.
+        RefusedError: An entry of the journal cannot be read.
+        ChangeError: There is none but a trial of others, which expired.
     """
     places = find_places()
     with locked(places):
-        return _journal(recovery.recover(places))
+        touched = recovery.recover(places)
+    if not touched:
+        others.refuse_for_others(places, overdue=True)
+        others.refuse_for_system(places)
+    return as_journal(touched)
 
 
 def recover_first() -> tuple[Entry, ...]:
@@ -185,19 +163,6 @@ def guard(number: int) -> int:
     return 0
 
 
-def journal(limit: int = 0) -> Journal:
-    """
-    List the changes, the latest first. Changes nothing.
-
-    Args:
-        limit: The most entries of each journal, 0 for all.
-    """
-    read = [books.read(places) for places in all_places()]
-    found = [entry for one in read for entry in one.entries[-limit:]]
-    found.sort(key=lambda entry: entry.started_at, reverse=True)
-    return _journal(found[: limit or None], [gap for one in read for gap in one.gaps])
-
-
 # How a change is carried out.
 
 
@@ -222,7 +187,7 @@ def _entry(plans: Sequence[ChangePlan], steps: tuple[Step, ...]) -> Entry:
     return Entry(
         number=0,
         action=SET,
-        started_at=_now(),
+        started_at=now(),
         boot_id=read_boot_id(),
         who=read_who(),
         request=request,
@@ -238,88 +203,7 @@ def _trial(plans: Sequence[ChangePlan]) -> Trial:
     kept = [one.persistence for one in plans if one.persistence is not None]
     return Trial(
         deadline_boottime_s=boottime_s() + length_s,
-        deadline_at=_now() + datetime.timedelta(seconds=length_s),
+        deadline_at=now() + datetime.timedelta(seconds=length_s),
         persist=bool(kept),
         values=kept[0].values if kept else {},
     )
-
-
-# How one is taken back.
-
-
-def _undo_one(places: Places, *, first: bool) -> Entry | None:
-    """
-    Take back a trial that waits, else the last change; None where there is none.
-
-    Args:
-        places: Where the journal lies.
-        first: Nothing was undone before, so that it is an error if there is none.
-    """
-    read = books.read(places)
-    waiting = _waiting(read.entries)
-    if waiting is not None:
-        return recovery.take_back(places, waiting, UNDONE)
-    last = _last(read, frozenset())
-    if last is None:
-        if first:
-            raise ChangeError("There is nothing to undo.", "`portroom journal` lists the changes.")
-        return None
-    entry = msgspec.structs.replace(
-        last.entry, started_at=_now(), boot_id=read_boot_id(), who=read_who()
-    )
-    outcome = last.outcome
-    if outcome == SINCE_BOOTED:
-        outcome = f"{outcome} {origins(entry.changes)}"
-    with changing(places, entry, DONE, outcome) as change:
-        change.write()
-    return change.entry
-
-
-def _undos(places: Places, steps: int) -> list[Entry]:
-    """Return the entries that undos would have, and check that they could be made."""
-    read = books.read(places)
-    waiting = _waiting(read.entries)
-    found = [] if waiting is None else [waiting]
-    taken: set[int] = set()
-    while len(found) < steps and (last := _last(read, frozenset(taken))) is not None:
-        taken.add(last.entry.undoes or 0)
-        found.append(last.entry)
-    if not found:
-        raise ChangeError("There is nothing to undo.", "`portroom journal` lists the changes.")
-    steps_of.check([step for one in found if one is not waiting for step in one.steps])
-    return found
-
-
-def _waiting(entries: Iterable[Entry]) -> Entry | None:
-    """Return the last trial that waits for its confirmation."""
-    boot_id = read_boot_id()
-    waiting = [one for one in entries if trials.is_pending(one, boot_id)]
-    return waiting[-1] if waiting else None
-
-
-def _last(read: JournalRead, taken: frozenset[int]) -> Undo | None:
-    """Return the undo of the last change, refused where a later entry cannot be read."""
-    last = last_undo(read.entries, read_boot_id(), taken)
-    read.refuse_after(last.entry.undoes or 0 if last else 0)
-    return last
-
-
-# What is told.
-
-
-def _journal(entries: Iterable[Entry], gaps: Sequence[Gap] = ()) -> Journal:
-    """Return entries as an answer, with the trials that wait."""
-    seen = seen_trials()
-    return Journal(
-        host=os.uname().nodename,
-        taken_at=_now(),
-        netns=identify(),
-        gaps=(*gaps, *seen.gaps),
-        entries=tuple(entries),
-        pending=seen.trials,
-    )
-
-
-def _now() -> datetime.datetime:
-    """Return the time on the wall clock, to be shown."""
-    return datetime.datetime.now(datetime.UTC)

@@ -12,8 +12,9 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -21,9 +22,9 @@ from portroom.change import apply, journal, trials
 from portroom.change.held import Held
 from portroom.change.places import Places
 from portroom.change.recover import EXPIRED, take_back, unconfirm
-from portroom.errors import ChangeError
+from portroom.errors import ChangeError, PortroomError
 from portroom.model.facts.change import FileStep, SettingStep, inverse
-from portroom.model.facts.journal import DONE, PERSISTING, Entry
+from portroom.model.facts.journal import DONE, PERSISTING, TRIAL, Entry
 
 CONFIRMED = "Confirmed."
 
@@ -64,6 +65,31 @@ def confirm_trial(
         return _done(places, begun)
     except BaseException:
         _refuse_late(places, unconfirm(places, begun), held)
+        raise
+
+
+@contextlib.contextmanager
+def goes_on(places: Places, entry: Entry) -> Iterator[None]:
+    """
+    Tell in what is raised inside, until when the trial goes on, if it does.
+
+    Args:
+        places: Where the journal lies.
+        entry: A pending trial that is to be confirmed.
+
+    Raises:
+        PortroomError: As it was raised, and told so.
+    """
+    try:
+        yield
+    except PortroomError as error:
+        with contextlib.suppress(PortroomError, OSError):
+            again = journal.read_entry(places, entry.number)
+            if again.phase == TRIAL and again.trial is not None and not trials.is_late(again):
+                error.message = (
+                    f"{error.message} Trial {again.number} goes on, and is taken back at "
+                    f"{again.trial.deadline_at:%H:%M:%S} UTC unless it is confirmed before."
+                )
         raise
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 
 
-def sudo_line() -> str:
+def sudo_line(words: Sequence[str] | None = None, uid: int | None = None) -> str:
     """
     Return the command line of this process, to be run by sudo.
 
     The program is named by its path, since sudo looks for programs in a path
     of its own and does not find those of a virtual environment.
+
+    Args:
+        words: What follows the program, None for the words of this process.
+        uid: The user to run it as, None for root.
     """
     import shlex
 
@@ -20,4 +25,5 @@ def sudo_line() -> str:
         command = [sys.executable, "-m", "portroom"]
     else:
         command = [os.path.abspath(program) if os.sep in program else program]
-    return shlex.join(["sudo", *command, *sys.argv[1:]])
+    user = [] if uid is None else ["-u", f"#{uid}"]
+    return shlex.join(["sudo", *user, *command, *(sys.argv[1:] if words is None else words)])
