@@ -1,10 +1,11 @@
 """What commands that change tell, on a real host: what was left, what really happened, and where."""
 
 import signal
+import subprocess
 from pathlib import Path
 
 from tests.e2e.change_host import end_guardians, on_a_host
-from tests.e2e.faults import answered, ask, needs_root
+from tests.e2e.faults import answered, ask, needs_root, refused
 from tests.e2e.trial_host import command, now, tried
 from tests.kernel.harness import wait_until
 
@@ -138,3 +139,88 @@ def test_csv_of_a_change_tells_its_entry_on_stderr():
     assert "Done and read back: entry 2 of the journal. Take it back: portroom undo." in done.told
     assert 2 == done.answer.count("\n")
     assert undone.answer.splitlines()[1].startswith("3,2")
+
+
+def test_an_undo_of_more_than_there_is_says_so():
+    """
+    How many were taken back, and that there was no more; the number of steps may be any.
+    """
+
+    def job():
+        """Change twice, look at five steps back, and go."""
+        ask("set", "tw_reuse=1")
+        ask("set", "range=15000-64001")
+        return ask("undo", "--steps", "5", "--dry-run"), ask("undo", "--steps", "5"), ask("undo")
+
+    dry, done, last = on_a_host(job)
+
+    assert "portroom: 2 changes would be taken back; there is no more to undo.\n" == dry.told
+    assert (0, "portroom: 2 changes were taken back; there is no more to undo.\n") == (
+        done.status,
+        done.told,
+    )
+    refused(last, 4, "nothing to undo")
+
+
+def test_an_undo_tells_what_really_happened_and_where():
+    """
+    Each value below its namespace, none of one that is gone, and the file alone where it was.
+    """
+
+    def job():
+        """Change three namespaces, of which one ends, and a file."""
+        for name in ("red", "blue"):
+            subprocess.run(["ip", "netns", "add", name], check=True)
+        ask("set", "range=20000-60001", "--netns", "red")
+        ask("set", "range=15000-64001", "--all-netns", "--yes")
+        both = ask("undo", "--dry-run")
+        subprocess.run(["ip", "netns", "del", "red"], check=True)
+        gone = ask("undo")
+        ask("set", "tw_reuse=1", "--persist-only")
+        return both, gone, ask("undo", "--dry-run"), ask("undo"), now()
+
+    both, gone, dry, alone, held = on_a_host(job)
+
+    assert "  blue and host:\n    range  15000-64001  →  32768-60999\n" in both.answer
+    assert "  red:\n    range  15000-64001  →  20000-60001\n" in both.answer
+    assert "20000-60001" not in gone.answer
+    assert "range  15000-64001  →  32768-60999" in gone.answer
+    for ended in (dry, alone):
+        assert "→" not in ended.answer
+        assert (
+            "90-portroom.conf is removed\n  The kernel's values stay as they are." in ended.answer
+        )
+    assert "read back" not in alone.answer
+    assert "2\n" == held
+
+
+def test_a_dry_run_tells_of_the_trial_that_would_refuse_it():
+    """
+    Below the plan, and on standard error for programs; in another namespace nothing is told.
+    """
+
+    def job():
+        """Try a setting, then look at another change."""
+        subprocess.run(["ip", "netns", "add", "red"], check=True)
+        ask("set", "tw_reuse=1", "--try")
+        return [
+            ask("set", "range=15000-64001", *others)
+            for others in (
+                ["--dry-run"],
+                ["--dry-run", "-o", "json"],
+                ["--dry-run", "--netns", "red"],
+                [],
+            )
+        ]
+
+    dry, data, red, real = on_a_host(job)
+    told = "Trial 1 (tw_reuse=1 in host) is pending: until it ends, nothing else is changed there"
+
+    assert (0, 0, 0) == (dry.status, data.status, red.status)
+    assert f"\n{told}" in dry.answer
+    assert dry.answer.index("15000-64001") < dry.answer.index(told)
+    assert told in data.told
+    assert data.json["entry"] is None
+    assert "Trial" not in red.answer + red.told
+    assert 4 == real.status
+    assert "Trial 1 (" in real.told

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from portroom.api.source import Source
     from portroom.model.facts.change import ChangePlan, Request
     from portroom.model.facts.journal import Changed
+    from portroom.model.facts.trial import PendingTrial
 
 PEOPLE = frozenset({"table", "wide"})
 """The formats for people; the others are for programs."""
@@ -93,15 +94,25 @@ def tell_changed(changed: Changed, output: str, plain: bool, *, dry_run: bool = 
     from portroom.render import changed as screen
 
     look = style(plain=plain, wide=output == "wide")
+    pending = _pending(changed) if dry_run else ()
     with told_anyway(changed.entry.number if changed.entry else None):
         if output in PEOPLE:
-            tell(screen.happened(changed, look, dry_run=dry_run), look)
-        else:
-            write(as_data([changed], screen, output, all_netns=False).encode())
+            tell(screen.happened(changed, look, dry_run=dry_run, pending=pending), look)
+            return
+        write(as_data([changed], screen, output, all_netns=False).encode())
+    beside = screen.refused_by(pending)
     if output == "csv":
         tell_gaps(changed.plans, output)
-        if sentence := screen.outcome(changed):
-            talk(sentence)
+        beside.append(screen.outcome(changed))
+    for sentence in filter(None, beside):
+        talk(sentence)
+
+
+def _pending(changed: Changed) -> tuple[PendingTrial, ...]:
+    """Return the trials that would refuse a change."""
+    from portroom.api.trials import pending_in
+
+    return pending_in(one.netns for one in changed.plans if one.steps)
 
 
 @contextlib.contextmanager

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from portroom.model.facts.change import PERSIST_ONLY, ChangePlan, FileStep
 from portroom.model.facts.journal import TRIAL, Changed, Entry
+from portroom.model.facts.trial import PendingTrial
 from portroom.render import gaps, plan, plans
 from portroom.render.document import as_json, as_json_line
 from portroom.render.flow import TIED, joined, wrap
-from portroom.render.trials import left_text
+from portroom.render.trials import left_text, trial_name
 from portroom.render.units import Style, instant, paint, printable
 
 __all__ = ["all_as_text", "as_csv_text", "as_json", "as_jsonl", "as_text", "before", "happened"]
@@ -42,19 +43,44 @@ def before(every: Sequence[ChangePlan], style: Style, *, as_table: bool = False)
     return "\n".join([*lines, "", ""])
 
 
-def happened(changed: Changed, style: Style, *, dry_run: bool = False) -> str:
-    """Return what was done, the way back, and whose and when it is."""
+def happened(
+    changed: Changed,
+    style: Style,
+    *,
+    dry_run: bool = False,
+    pending: Sequence[PendingTrial] = (),
+) -> str:
+    """
+    Return what was done, the way back, and whose and when it is.
+
+    Args:
+        changed: The plans, and the entry of the journal.
+        style: How it is to look.
+        dry_run: Nothing was to be done.
+        pending: Trials that would have refused it.
+    """
     lines: list[str] = []
     if changed.entry is not None:
         lines = _done(changed.entry, changed.plans, style)
     elif dry_run:
-        lines = wrap("Dry run: nothing was written.", style)
+        for sentence in refused_by(pending):
+            lines += [paint(line, "yellow", style) for line in wrap(sentence, style)]
+        lines += wrap("Dry run: nothing was written.", style)
     elif any(one.steps for one in changed.plans):
         lines = wrap("Nothing was written.", style)
     elif len(changed.plans) > 1:
         lines = wrap("Nothing to do.", style)
     footer = gaps.signature(changed.plans or [changed], style)
     return "\n".join([*lines, *([""] if lines else []), *footer]) + "\n"
+
+
+def refused_by(pending: Sequence[PendingTrial]) -> list[str]:
+    """Return a sentence for each trial that would refuse what a dry run planned."""
+    return [
+        f"{trial_name(one)} is pending: until it ends, nothing else is changed there, "
+        "and this would be refused."
+        for one in pending
+    ]
 
 
 def outcome(changed: Changed) -> str:

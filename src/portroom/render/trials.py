@@ -49,10 +49,8 @@ def trial_sentence(trial: PendingTrial) -> str:
     >>> trial_sentence(PendingTrial(12, ("tcp_tw_reuse=1",), "host", -3.0, True))
     'Trial 12 (tcp_tw_reuse=1 in host) expired and is being taken back.'
     """
-    words = " ".join(map(printable, trial.words))
-    user = f" of uid {trial.uid}" if trial.uid else ""
-    by = f", as{user.removeprefix(' of')}" if trial.uid else ""
-    name = f"Trial {trial.number}{user} ({words} in {printable(trial.netns)})"
+    name = trial_name(trial)
+    by = f", as uid {trial.uid}" if trial.uid else ""
     if trial.is_overdue:
         return f"{name} expired and was not taken back: portroom{TIED}recover{by}."
     if trial.put_back:
@@ -64,6 +62,13 @@ def trial_sentence(trial: PendingTrial) -> str:
     if not trial.guarded:
         text += f" No guardian is awake: after that, portroom{TIED}recover{by} takes it back."
     return text
+
+
+def trial_name(trial: PendingTrial) -> str:
+    """Return which trial it is, in the journal of which user, and what is tried where."""
+    words = " ".join(map(printable, trial.words))
+    user = f" of uid {trial.uid}" if trial.uid else ""
+    return f"Trial {trial.number}{user} ({words} in {printable(trial.netns)})"
 
 
 def left_text(seconds: float) -> str:
