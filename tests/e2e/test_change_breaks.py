@@ -9,8 +9,8 @@ import shutil
 
 import pytest
 
-from tests.e2e.change_host import RUN, STATE, on_a_host, reset
-from tests.e2e.faults import ask, needs_root, refused
+from tests.e2e.change_host import RUN, STATE, SYSCTL_D, on_a_host, reset, state
+from tests.e2e.faults import MS_BIND, MS_RDONLY, MS_REMOUNT, ask, mount, needs_root, refused
 from tests.e2e.test_change_faults import points, traced
 from tests.e2e.trial_host import (
     BEFORE,
@@ -106,3 +106,73 @@ def test_a_confirmation_that_fails_at_its_end_leaves_a_guarded_trial():
     assert ("trial", True, TRIED) == (still, guarded, held)
     assert 0 == undone.status, undone
     assert ("put_back", BEFORE) == (entry["phase"], after)
+
+
+# ------------------------------------------------- values go back before files
+
+
+def read_only_etc():
+    """Let nobody write in /etc any more."""
+    mount("/etc", "/etc", "", MS_BIND)
+    mount("none", "/etc", "", MS_REMOUNT | MS_BIND | MS_RDONLY)
+
+
+def a_folder_for_a_draft():
+    """Put a folder where the own file is written before it gets its name."""
+    draft = SYSCTL_D / ".portroom.new"
+    draft.unlink()
+    draft.mkdir()
+
+
+@needs_strace
+@pytest.mark.parametrize("obstacle", [read_only_etc, a_folder_for_a_draft])
+def test_values_go_back_whatever_becomes_of_the_file(obstacle):
+    """
+    A confirmation that died leaves a file that is right, and a draft that nobody can remove.
+    """
+
+    def job():
+        """Find where the own file gets its name; die there, and let nothing be healed."""
+        tried(LONG, "--persist")
+        traced("confirm")
+        aim = next(one for one in points() if "rename" in one.call and "90-portroom" in one.line)
+        reset()
+        before = state()
+        tried("3s", "--persist")
+        died = traced("confirm", inject=[f"inject={aim.call}:signal=KILL:when={aim.nth}"])
+        left = phase(), sorted(path.name for path in SYSCTL_D.iterdir())
+        obstacle()
+        entry = wait_for_end()
+        after = state()
+        others = ask("recover"), ask("set", "autobind_reuse=1")
+        return before, died, left, entry, after, others
+
+    before, died, left, entry, after, others = on_a_host(job)
+
+    assert (-9, "persisting", [".portroom.new"]) == (died.status, *left), died
+    assert ("put_back", before.settings) == (entry["phase"], after.settings)
+    assert before.readable == after.readable
+    assert [0, 0] == [one.status for one in others], others
+
+
+@needs_strace
+def test_a_change_that_died_is_closed_though_its_draft_stays():
+    """
+    What lies beside a file that is as before is told, and is in nobody's way.
+    """
+
+    def job():
+        """Die before the own file gets its name, and recover where /etc is read-only."""
+        traced("set", "tw_reuse=1", "--persist")
+        aim = next(one for one in points() if "rename" in one.call and "90-portroom" in one.line)
+        reset()
+        fault = f"inject={aim.call}:signal=KILL:when={aim.nth}"
+        traced("set", "tw_reuse=1", "--persist", inject=[fault])
+        read_only_etc()
+        return ask("recover"), entry_of(1), now()
+
+    ended, entry, held = on_a_host(job)
+
+    assert (0, "put_back", BEFORE) == (ended.status, entry["phase"], held), ended
+    assert "90-portroom.conf, which is as before" in entry["outcome"]
+    assert "Read-only file system" in entry["outcome"]

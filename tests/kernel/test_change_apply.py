@@ -231,7 +231,7 @@ def test_a_crash_after_any_step_is_put_back(netns, done):
 
     back, expected, held = netns(job)
 
-    assert (expected, (), ()) == back
+    assert (expected, (), (), ()) == back
     assert DEFAULTS == held
 
 
@@ -380,7 +380,7 @@ def test_a_namespace_that_ended_is_told():
 
     steps, back, error = alone(job)
 
-    assert ((), (), steps) == back
+    assert ((), (), steps, ()) == back
     assert (ConflictError, 4) == error[:2]
     assert "is gone" in error[2]
 

@@ -11,6 +11,7 @@ Call everything here with the lock held.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -35,11 +36,13 @@ class PutBack(NamedTuple):
         restored: Steps that were taken back now.
         conflicts: A clause for each that somebody else changed and that was left.
         gone: Steps whose namespace does not exist any more.
+        left_over: A clause for each file that is as before, with something beside it.
     """
 
     restored: tuple[Step, ...] = ()
     conflicts: tuple[str, ...] = ()
     gone: tuple[SettingStep, ...] = ()
+    left_over: tuple[str, ...] = ()
 
 
 class _Failure(NamedTuple):
@@ -70,6 +73,21 @@ def check(steps: Sequence[Step], held: Held | None = None) -> None:
     changed = "; ".join(filter(None, found))
     if changed:
         raise _changed(f"{changed}. Nothing was written")
+
+
+def as_found(steps: Iterable[Step], held: Held | None = None) -> tuple[Step, ...]:
+    """
+    Return steps, of which those write nothing whose aim somebody reached already.
+
+    Args:
+        steps: What is to be written.
+        held: Namespaces that are held already; None looks for them.
+
+    Raises:
+        PortroomError: Something cannot be looked at.
+    """
+    with held_or_new(held) as spaces:
+        return tuple(one_step.as_found(step, spaces) for step in steps)
 
 
 def probe(steps: Iterable[Step], held: Held) -> None:
@@ -120,10 +138,10 @@ def write_each(steps: Iterable[Step], held: Held, begun: list[Step]) -> None:
     Args:
         steps: What to write.
         held: Their namespaces.
-        begun: Gets each step before it is written.
+        begun: Gets each step before it is written, and loses one that left nothing.
 
     Raises:
-        PortroomError: As ``write``; of *begun* all but the last one are written.
+        PortroomError: As ``write``; of *begun* the last one may not be written.
         KeyboardInterrupt: A signal asked to stop.
     """
     for step in steps:
@@ -132,7 +150,15 @@ def write_each(steps: Iterable[Step], held: Held, begun: list[Step]) -> None:
         if changed:
             raise _changed(changed)
         begun.append(step)
-        one_step.write(step, held)
+        try:
+            one_step.write(step, held)
+        except PortroomError as error:
+            if one_step.leaves_nothing(step, error):
+                begun.pop()
+                # What lies beside it can still go, unless that fails for the same cause.
+                with contextlib.suppress(PortroomError):
+                    one_step.restore(step, held)
+            raise
     stop_if_asked()
 
 
@@ -148,7 +174,7 @@ def take_back(begun: Sequence[Step], held: Held, error: BaseException) -> PutBac
         back = put_back(begun, held)
     except (NotPermittedError, RollbackError) as again:
         raise RollbackError(f"{_told(error)} {again.message}", again.hint) from error
-    told = "What had been written was put back."
+    told = " ".join(["What had been written was put back.", *map(_as_left_over, back.left_over)])
     if isinstance(error, RollbackError):
         raise WriteError(f"{error.message} {told}") from error
     if isinstance(error, PortroomError) and back.restored:
@@ -175,6 +201,7 @@ def put_back(steps: Sequence[Step], held: Held | None = None) -> PutBack:
     restored: list[Step] = []
     conflicts: list[str] = []
     gone: list[SettingStep] = []
+    left_over: list[str] = []
     failures: list[_Failure] = []
     with held_back(), held_or_new(held) as spaces:
         for step in reversed(steps):
@@ -182,15 +209,21 @@ def put_back(steps: Sequence[Step], held: Held | None = None) -> PutBack:
                 if isinstance(step, SettingStep) and not spaces.exists(step.netns):
                     gone.append(step)
                     continue
-                written, conflict = one_step.restore(step, spaces)
+                done = one_step.restore(step, spaces)
             except PortroomError as error:
                 failures.append(_Failure(error, one_step.state(step, spaces), one_step.mend(step)))
                 continue
-            restored += [step] if written else []
-            conflicts += [conflict] if conflict else []
+            restored += [step] if done.written else []
+            conflicts += [done.conflict] if done.conflict else []
+            left_over += [done.left_over] if done.left_over else []
     if failures:
         raise _stuck(failures, restored)
-    return PutBack(tuple(restored), tuple(conflicts), tuple(gone))
+    return PutBack(tuple(restored), tuple(conflicts), tuple(gone), tuple(left_over))
+
+
+def _as_left_over(what: str) -> str:
+    """Return a clause of ``PutBack.left_over`` as a sentence."""
+    return f"Left over: {what}."
 
 
 def _changed(what: str) -> ConflictError:

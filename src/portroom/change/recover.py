@@ -93,10 +93,11 @@ def settle(places: Places, entry: Entry, held: Held | None = None) -> Entry:
         return entry
     if entry.boot_id != read_boot_id():
         return _after_a_reboot(places, entry)
-    if entry.phase == PERSISTING:
-        entry = unconfirm(places, entry)
-    if entry.phase == TRIAL:
-        return take_back(places, entry, EXPIRED, held) if trials.is_late(entry) else entry
+    if entry.trial is not None and entry.phase in {TRIAL, PERSISTING}:
+        # Too late for a trial again: values go back, whatever becomes of its file.
+        if trials.left_s(entry) <= 0:
+            return take_back(places, entry, EXPIRED, held)
+        return entry if entry.phase == TRIAL else unconfirm(places, entry)
     return take_back(places, entry, BROKEN_OFF, held)
 
 
@@ -152,6 +153,7 @@ def _after_a_reboot(places: Places, entry: Entry) -> Entry:
 def _close(places: Places, entry: Entry, back: PutBack, why: str) -> Entry:
     """Close an entry that was put back, as far as it could be."""
     phase, outcome = _ending(entry, back, why)
+    outcome = " ".join([outcome, *(f"Left over: {one}." for one in back.left_over)])
     closed = msgspec.structs.replace(
         entry, phase=phase, outcome=outcome, ended_at=datetime.datetime.now(datetime.UTC)
     )

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from portroom.change import persist
 from portroom.change.held import Held, key_of
@@ -25,7 +27,7 @@ from portroom.change.settings import (
     torn_texts,
     write_setting,
 )
-from portroom.errors import PortroomError, WriteError
+from portroom.errors import PortroomError, RollbackError, WriteError
 from portroom.kernel.namespaces import find_again
 from portroom.kernel.sysctl import sysctl_path
 from portroom.model.facts.change import FileContent, FileStep, SettingStep, Step
@@ -35,6 +37,21 @@ Result = TypeVar("Result")
 
 OWN_NAMESPACE = "/proc/thread-self/"
 """How the path begins that only opens the namespace of whoever looks."""
+
+
+class Restored(NamedTuple):
+    """
+    What became of a step that was put back.
+
+    Args:
+        written: Whether anything was written.
+        conflict: A clause about what somebody else changed and was left, "" for nothing.
+        left_over: A clause about what is left beside a file that is as before, likewise.
+    """
+
+    written: bool = False
+    conflict: str = ""
+    left_over: str = ""
 
 
 def subject(step: Step) -> tuple[object, str]:
@@ -58,6 +75,17 @@ def conflict(step: Step, held: Held) -> str:
     return "" if now == before else f"{_name(step)} is {shown(now)}, and was {shown(before)}"
 
 
+def as_found(step: Step, held: Held) -> Step:
+    """
+    Return a step, or where its aim is reached already one that writes nothing.
+
+    Raises:
+        PortroomError: It cannot be looked at.
+    """
+    met = msgspec.structs.replace(step, before=step.after)
+    return met if conflict(step, held) and not conflict(met, held) else step
+
+
 def probe(step: Step, held: Held) -> None:
     """
     Check that the setting of a step may be written; a file is tried when it is written.
@@ -78,17 +106,18 @@ def write(step: Step, held: Held) -> None:
     """
     if isinstance(step, FileStep):
         _exchange(step, step.before, step.after)
-    else:
+    elif step.before != step.after:
         _set(step, step.after, held)
 
 
-def restore(step: Step, held: Held) -> tuple[bool, str]:
-    """
-    Put one step back.
+def leaves_nothing(step: Step, error: PortroomError) -> bool:
+    """Say whether a write that failed with *error* left what there was, and told so."""
+    return isinstance(step, FileStep) and not isinstance(error, RollbackError)
 
-    Returns:
-        Whether anything was written, and a clause about what somebody else
-        changed and was left, "" for nothing.
+
+def restore(step: Step, held: Held) -> Restored:
+    """
+    Put one step back, and return what became of it.
 
     Raises:
         PortroomError: It cannot be looked at, or not be put back.
@@ -96,30 +125,39 @@ def restore(step: Step, held: Held) -> tuple[bool, str]:
     return _restore_file(step) if isinstance(step, FileStep) else _restore_setting(step, held)
 
 
-def _restore_setting(step: SettingStep, held: Held) -> tuple[bool, str]:
+def _restore_setting(step: SettingStep, held: Held) -> Restored:
     """Put a setting back, see ``restore``."""
     now, before = read(step, held), canonical(step.key, step.before)
     if now == before:
-        return False, ""
+        return Restored()
     ours = now == canonical(step.key, step.after) or any(
         now in torn_texts(step.key, text) for text in (step.after, step.before)
     )
     if not ours:
-        return False, f"{_name(step)} is {shown(now)}, which somebody else set"
+        return Restored(conflict=f"{_name(step)} is {shown(now)}, which somebody else set")
     _set(step, before, held)
-    return True, ""
+    return Restored(written=True)
 
 
-def _restore_file(step: FileStep) -> tuple[bool, str]:
+def _restore_file(step: FileStep) -> Restored:
     """Put a file back, see ``restore``; what its writer left beside it is removed."""
     found = persist.read_own(step.path)
     if found == _own(step.before):
-        persist.heal(step.path, makes_folder=step.makes_folder and found is None)
-        return False, ""
+        return Restored(left_over=_heal(step, makes_folder=step.makes_folder and found is None))
     if found != _own(step.after):
-        return False, f"{step.path} is not what portroom wrote"
+        return Restored(conflict=f"{step.path} is not what portroom wrote")
     _exchange(step, step.after, step.before)
-    return True, ""
+    return Restored(written=True)
+
+
+def _heal(step: FileStep, *, makes_folder: bool) -> str:
+    """Remove what a writer left beside a file that is right, and tell as a clause what stays."""
+    try:
+        persist.heal(step.path, makes_folder=makes_folder)
+    except PortroomError as error:
+        # No boot program reads that, and the next change tries again.
+        return f"what lies beside {step.path}, which is as before: {error.message.rstrip('.')}"
+    return ""
 
 
 def read(step: SettingStep, held: Held) -> str:
@@ -169,12 +207,23 @@ def _name(step: SettingStep) -> str:
 def state(step: Step, held: Held) -> str:
     """Return, as a clause, what is there instead of what was there before a step."""
     if isinstance(step, FileStep):
-        return f"{step.path} is not as it was before"
+        return f"{step.path} {_state_of_file(step)}"
     try:
         now = shown(read(step, held))
     except PortroomError:
         now = "what cannot be read"
     return f"{_name(step)} holds {now}, and held {shown(step.before)} before"
+
+
+def _state_of_file(step: FileStep) -> str:
+    """Return, as a predicate, what the file of a step is."""
+    try:
+        found = persist.read_own(step.path)
+    except PortroomError:
+        return "cannot be looked at"
+    if found == _own(step.after):
+        return "is what portroom wrote"
+    return "is as before" if found == _own(step.before) else "is not as it was before"
 
 
 def mend(step: Step) -> str:
