@@ -1,5 +1,6 @@
 """What commands that change tell, on a real host: what was left, what really happened, and where."""
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -224,3 +225,26 @@ def test_a_dry_run_tells_of_the_trial_that_would_refuse_it():
     assert "Trial" not in red.answer + red.told
     assert 4 == real.status
     assert "Trial 1 (" in real.told
+
+
+def test_a_plan_that_nobody_takes_is_not_carried_out():
+    """
+    With its reader gone, or the disk full, nothing is written; the sentence says so.
+    """
+
+    def job():
+        """Set with nobody at the other end."""
+        read_end, write_end = os.pipe()
+        os.close(read_end)
+        with os.fdopen(write_end, "wb") as nobody, Path("/dev/full").open("wb") as full:
+            ended = [
+                ask("set", "tw_reuse=1", stdout=taker, stderr=subprocess.PIPE)
+                for taker in (nobody, full)
+            ]
+        return *ended, now()
+
+    closed, full, held = on_a_host(job)
+
+    assert (4, 4, "2\n") == (closed.status, full.status, held)
+    assert "the plan was not told and nothing was written" in closed.told
+    assert 1 == full.told.count("\n")
