@@ -27,7 +27,7 @@ from typing import NamedTuple, Protocol
 from portroom.change import trials
 from portroom.change.places import Places
 from portroom.errors import WriteError
-from portroom.kernel.trials import is_guarded
+from portroom.kernel.trials import GUARD, is_guarded
 from portroom.model.facts.journal import Entry
 
 READY_S = 10.0
@@ -133,7 +133,7 @@ def _is_ready(places: Places, number: int, guardian: Guardian, until_s: float) -
 def command(number: int) -> list[str]:
     """Return the command line of a guardian: this very portroom, by absolute paths."""
     # -P: the folder in which it stands is no place for programs.
-    return [sys.executable, "-P", "-m", "portroom", "recover", "--guard", str(number)]
+    return [sys.executable, "-P", "-m", "portroom", "recover", GUARD, str(number)]
 
 
 def environment() -> dict[str, str]:

@@ -242,8 +242,8 @@ def too_late(entry: Entry, waiting: Collection[Entry] = ()) -> ChangeError:
         waiting: Others, which are pending.
     """
     at = f" at {entry.ended_at:%H:%M:%S} UTC" if entry.ended_at else ""
-    how = "taken back" if entry.phase == PUT_BACK else "ended"
-    told = f"trial {entry.number} was {how}{at}. {entry.outcome}"
+    how = "was taken back" if entry.phase == PUT_BACK else "ended"
+    told = f"trial {entry.number} {how}{at}. {entry.outcome}"
     if waiting:
         return ChangeError(f"T{told[1:]} Pending: {_numbers(waiting)}.", LISTED)
     return ChangeError(f"No trial is pending: {told}", LISTED)

@@ -11,16 +11,19 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import math
 import os
 import stat
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
 
 from portroom.kernel.files import PROC, SAFELY, read_text
+from portroom.kernel.locks import read_holders
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.trial import BrokenOff, PendingTrial, TrialFile
 
@@ -32,6 +35,9 @@ Where the folders of those lie who are logged in, each its owner's alone.
 
 Source: user@.service(5), pam_systemd(8).
 """
+
+GUARD = "--guard"
+"""The word that a guardian has in its command line."""
 
 PREFIX = "trial-"
 NUMBER_DIGITS = 10
@@ -64,13 +70,31 @@ class TrialFound(NamedTuple):
     path: str
 
 
-def users_folders(users: str = USERS) -> tuple[str, ...]:
-    """Return the folders of trials of single users, as far as the caller may see them."""
+def users_folders(users: str = USERS, proc: str = PROC) -> tuple[str, ...]:
+    """
+    Return the folders of trials of single users, as far as the caller may see them.
+
+    Those of users who are logged in, and those in which a guardian is awake.
+    """
+    found: list[str] = []
+    with contextlib.suppress(OSError):
+        found += [f"{users}/{name}/portroom" for name in sorted(os.listdir(users))]
+    with contextlib.suppress(OSError):
+        found += [one for pid in read_holders(proc) for one in _guarded_folders(pid, proc)]
+    return tuple(filter(_is_folder, dict.fromkeys(found)))
+
+
+def _guarded_folders(pid: int, proc: str) -> Iterator[str]:
+    """Yield the folders of the trials that a process guards, if it is a guardian."""
     try:
-        found = [f"{users}/{name}/portroom" for name in sorted(os.listdir(users))]
+        if GUARD not in read_text(f"{proc}/{pid}/cmdline").split("\0"):
+            return
+        links = [os.readlink(f"{proc}/{pid}/fd/{one}") for one in os.listdir(f"{proc}/{pid}/fd")]
     except OSError:
-        return ()
-    return tuple(filter(_is_folder, found))
+        return  # it ended, or is somebody else's
+    for folder, _, name in (link.rpartition("/") for link in links):
+        if number_of(name) is not None:
+            yield folder
 
 
 def _is_folder(path: str) -> bool:
