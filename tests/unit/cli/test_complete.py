@@ -31,6 +31,17 @@ def test_every_file_and_namespace_is_completed(command):
             ]
 
 
+@pytest.mark.parametrize(
+    ("command", "offers"),
+    [("confirm", complete.complete_trial), ("undo", complete.complete_change)],
+)
+def test_a_number_is_completed_where_one_is_asked_for(command, offers):
+    """Of a trial to confirm, of a change to undo."""
+    found = portroom.get_command(None, command).params
+
+    assert [offers] == [one._custom_shell_complete for one in found if one.name == "number"]
+
+
 def test_names_are_offered_that_are_accepted(tmp_path):
     """What would act in a shell, or is no name, is left out; so is a folder that is not there."""
     for name in ("red", "blue", "a b", "$(x)", "x;y", "*"):
