@@ -48,7 +48,7 @@ def test_every_phase_is_in_the_table_as_the_code_has_it():
     phases = {
         word
         for name, word in vars(journal).items()
-        if name.isupper() and isinstance(word, str) and name not in {"SET", "UNDO"}
+        if name.isupper() and isinstance(word, str) and name not in {"SET", "UNDO", "REBOOTED"}
     }
     told = dict(re.findall(r"(?m)^\| `(\w+)` \| (open|closed) \|", STATE))
 
