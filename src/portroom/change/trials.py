@@ -17,6 +17,7 @@ import msgspec
 
 from portroom.change.held import key_of
 from portroom.change.places import Places, open_folder
+from portroom.change.refusals import state_error
 from portroom.errors import ChangeError, InvalidRequestError, PortroomError, RefusedError
 from portroom.kernel.trials import (
     PREFIX,
@@ -44,22 +45,39 @@ def hold(places: Places, entry: Entry) -> int:
     As long as that is open the trial is guarded.
 
     Raises:
-        PortroomError: The folder cannot be made, or others could write in it.
-        OSError: The file cannot be written.
+        PortroomError: The file cannot be made, or others could write in its folder.
     """
     folder = open_folder(places.run, make=True)
     name = f"{PREFIX}{entry.number}"
-    draft = f".{name}.new"
     try:
-        _discard(folder, draft)
-        descriptor = os.open(draft, NEW, PRIVATE, dir_fd=folder)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _write_whole(descriptor, msgspec.json.encode(_file_of(entry)))
-        os.fchmod(descriptor, READABLE)
-        os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+        return _make(folder, name, msgspec.json.encode(_file_of(entry)))
+    except OSError as error:
+        _discard(folder, _draft(name))
+        what = f"The file of the trial, {places.run}/{name}, could not be written"
+        raise state_error(error, what) from None
     finally:
         os.close(folder)
+
+
+def _make(folder: int, name: str, content: bytes) -> int:
+    """Make a file that is locked before it has its name, and return its descriptor."""
+    draft = _draft(name)
+    _discard(folder, draft)
+    descriptor = os.open(draft, NEW, PRIVATE, dir_fd=folder)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _write_whole(descriptor, content)
+        os.fchmod(descriptor, READABLE)
+        os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
+
+
+def _draft(name: str) -> str:
+    """Return the name of a file that is not whole yet."""
+    return f".{name}.new"
 
 
 def tell_put_back(descriptor: int, entry: Entry) -> None:
