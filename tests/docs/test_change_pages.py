@@ -43,12 +43,16 @@ def test_a_reason_without_words_is_marked(monkeypatch, tmp_path):
     assert blocks.reasons("note").count("**not documented**") == blocks.reasons("note").count("###")
 
 
+NO_PHASES = {"SET", "UNDO", "REBOOTED", "IN_FILE"}
+"""Words of the journal that say what a change was, or how its outcome begins."""
+
+
 def test_every_phase_is_in_the_table_as_the_code_has_it():
     """How far a change came, and whether that is open."""
     phases = {
         word
         for name, word in vars(journal).items()
-        if name.isupper() and isinstance(word, str) and name not in {"SET", "UNDO", "REBOOTED"}
+        if name.isupper() and isinstance(word, str) and name not in NO_PHASES
     }
     told = dict(re.findall(r"(?m)^\| `(\w+)` \| (open|closed) \|", STATE))
 

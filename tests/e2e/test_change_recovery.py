@@ -237,8 +237,8 @@ def test_one_change_alone_is_taken_back_by_its_number():
     def job():
         """Change twice, lose the second, and undo."""
         ask("set", WORD)
-        ask("set", "autobind_reuse=1")
-        hold("ip_autobind_reuse", "0")
+        ask("set", "reserved=9000")
+        hold("ip_local_reserved_ports", "9001")
         stuck = ask("undo"), ask("undo", "--dry-run")
         done = ask("undo", "1"), now()
         wrong = [ask("undo", *words) for words in (["1"], ["3"], ["9"], ["1", "--steps", "2"])]

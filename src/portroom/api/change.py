@@ -6,17 +6,15 @@ import datetime
 from collections.abc import Iterable, Iterator, Sequence
 
 from portroom.api.journal import as_journal, journal, now
-from portroom.api.keep import check_kept, steps_to_keep
+from portroom.api.keep import check_kept, recover_all, steps_to_keep
 from portroom.api.undo import undo
 from portroom.change import apply as steps_of
 from portroom.change import guardian, launch, others, trials
 from portroom.change import journal as books
-from portroom.change import recover as recovery
 from portroom.change.confirm import confirm_trial, goes_on
 from portroom.change.held import Held
 from portroom.change.lock import locked
 from portroom.change.places import Places, find_places
-from portroom.change.signals import held_back
 from portroom.change.transaction import changing
 from portroom.change.who import read_who
 from portroom.errors import ChangeError, RefusedError
@@ -56,7 +54,7 @@ def apply(plans: Sequence[ChangePlan]) -> Changed:
             steps_of.probe(steps, held)
         places = find_places()
         with locked(places):
-            recovery.recover(places)
+            recover_all(places)
             earlier = books.read(places).entries
             trials.refuse_while_pending(earlier, [one.netns for one in plans])
             others.refuse_while_tried(places, [one.netns for one in plans])
@@ -86,7 +84,7 @@ def confirm(number: int | None = None) -> Journal:
     """
     places = find_places()
     with locked(places):
-        recovery.recover(places)
+        recover_all(places)
         try:
             entry = trials.choose(books.read(places).entries, number)
         except ChangeError:
@@ -102,9 +100,7 @@ def _confirm(places: Places, entry: Entry) -> Entry:
     assert entry.trial is not None
     values = entry.trial.values if entry.trial.persist else {}
     files = steps_to_keep(values, entry.request, now()) if values else ()
-    # Half confirmed would be a trial of which the file stands already.
-    with held_back():
-        return confirm_trial(places, entry, files, lambda: check_kept(values) if files else None)
+    return confirm_trial(places, entry, files, lambda: check_kept(values) if files else None)
 
 
 def recover() -> Journal:
@@ -122,7 +118,7 @@ def recover() -> Journal:
     """
     places = find_places()
     with locked(places):
-        touched = recovery.recover(places)
+        touched = recover_all(places)
     if not touched:
         others.refuse_for_others(places, overdue=True)
         others.refuse_for_system(places)
@@ -149,7 +145,7 @@ def recover_first() -> tuple[Entry, ...]:
     if not read.unreadable and not any(left_over):
         return ()
     with locked(places):
-        return recovery.recover(places)
+        return recover_all(places)
 
 
 def _open(entries: Iterable[Entry]) -> Iterator[Entry]:

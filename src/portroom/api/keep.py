@@ -6,14 +6,17 @@ import datetime
 from collections.abc import Iterable, Mapping
 
 from portroom.change import persist
+from portroom.change.places import Places
+from portroom.change.recover import recover
 from portroom.change.who import read_who
-from portroom.errors import RefusedError, WriteError
+from portroom.errors import PortroomError, RefusedError, WriteError
 from portroom.kernel.boot import read_boot, read_held
 from portroom.model.advice import persisting
 from portroom.model.advice.own_lines import Note
 from portroom.model.advice.persisting import PATHS, FilePlan, Own
 from portroom.model.facts.boot import BootFacts
 from portroom.model.facts.change import REFUSAL, FileContent, FileStep, Request, SettingChange
+from portroom.model.facts.journal import Entry
 from portroom.model.facts.settings import KEYS
 from portroom.model.facts.sysctl_files import shown
 from portroom.model.laws.boot_reach import ONLY_INITIAL
@@ -72,6 +75,23 @@ def check_kept(values: Mapping[str, str]) -> None:
         )
 
 
+def recover_all(places: Places) -> tuple[Entry, ...]:
+    """
+    Put back all that did not complete, and tell where values come from that a boot gave.
+
+    Call it with the lock held; see ``portroom.change.recover``.
+    """
+    return recover(places, origins=_origins_if_seen)
+
+
+def _origins_if_seen(changes: Iterable[SettingChange]) -> str:
+    """Return what ``origins`` does, "" where that cannot be seen: the file goes all the same."""
+    try:
+        return origins(changes)
+    except (PortroomError, OSError):
+        return ""
+
+
 def origins(changes: Iterable[SettingChange]) -> str:
     """
     Return sentences about where the values of settings came from at the last boot.
@@ -79,15 +99,17 @@ def origins(changes: Iterable[SettingChange]) -> str:
     Args:
         changes: Settings whose value a change gave the file, of which a boot took it.
     """
-    keys = [one.key for one in changes]
+    keys = [one.key for one in changes if one.key in KEYS]
     course, held = next_boot(read_boot(), _existing()).course, read_held(keys)
     return " ".join(_origin(key, course, held.get(key)) for key in keys)
 
 
 def _origin(key: str, course: Course, now: str | None) -> str:
     """Return a sentence about where the value of one setting came from."""
+    if now is None or key not in course.holdings:
+        return f"{key} cannot be read now."
     winner = course.holdings[key].winner
-    if now is None or now != course.state.get(key):
+    if now != course.state.get(key):
         return f"{key} is {now!r} now, which no file gave it at boot."
     if winner is None:
         return f"{key} is {now!r} now, the kernel's default."

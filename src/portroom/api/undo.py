@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
 from portroom.api.journal import as_journal, now
-from portroom.api.keep import origins
+from portroom.api.keep import origins, recover_all
 from portroom.change import apply as steps_of
 from portroom.change import journal as books
 from portroom.change import others, trials
-from portroom.change import recover as recovery
 from portroom.change.journal import JournalRead
 from portroom.change.lock import locked
 from portroom.change.places import Places, find_places
+from portroom.change.recover import end_trial
 from portroom.change.transaction import changing, close
 from portroom.change.trials import LISTED
-from portroom.change.undo import SINCE_BOOTED, Undo, find_undo, find_undo_of
+from portroom.change.undo import SINCE_BOOTED, Undo, find_undo, find_undo_of, met_already
 from portroom.change.who import read_who
 from portroom.errors import ChangeError, ConflictError
 from portroom.kernel.trials import read_boot_id
+from portroom.model.facts.change import Step
 from portroom.model.facts.journal import DONE, NETNS_GONE, Entry, Journal
 
 UNDONE = "taken back by `portroom undo`"
@@ -54,7 +55,7 @@ def undo(steps: int = 1, dry_run: bool = False, number: int | None = None) -> Jo
     done: list[Entry] = []
     found = Undo()
     with locked(places):
-        recovery.recover(places)
+        recover_all(places)
         while len(done) < steps:
             found = _find(places, books.read(places), number)
             for entry in found.gone:
@@ -84,7 +85,7 @@ def _planned(places: Places, steps: int, number: int | None) -> list[Entry]:
         raise _nothing(places, number, found)
     undos = [one for one in entries if one.undoes]
     with _named(*(f"{one.undoes}" for one in undos)):
-        steps_of.check([step for one in undos for step in one.steps])
+        steps_of.check(steps_of.as_found(step for one in undos for step in one.steps))
     return entries
 
 
@@ -129,13 +130,18 @@ def _nothing(places: Places, number: int | None, found: Undo) -> ChangeError:
 def _carry_out(places: Places, found: Undo) -> Entry:
     """Take one change back, and return the entry that tells so."""
     if found.trial is not None:
-        return recovery.take_back(places, found.trial, UNDONE)
+        return end_trial(places, found.trial, UNDONE)
     assert found.entry is not None
     others.refuse_while_tried(places, trials.namespaces_of(found.entry.steps))
     entry = msgspec.structs.replace(
-        found.entry, started_at=now(), boot_id=read_boot_id(), who=read_who()
+        found.entry,
+        started_at=now(),
+        boot_id=read_boot_id(),
+        who=read_who(),
+        steps=steps_of.as_found(found.entry.steps),
     )
-    with _named(f"{entry.undoes}"), changing(places, entry, DONE, _outcome(found)) as change:
+    outcome = _outcome(found, entry.steps)
+    with _named(f"{entry.undoes}"), changing(places, entry, DONE, outcome) as change:
         change.write()
     return change.entry
 
@@ -145,9 +151,10 @@ def _told(found: Undo, entry: Entry) -> Entry:
     return msgspec.structs.replace(entry, outcome=found.passed_over)
 
 
-def _outcome(found: Undo) -> str:
-    """Return the sentence about how an undo ends."""
-    told = [found.outcome, found.passed_over]
+def _outcome(found: Undo, steps: Sequence[Step]) -> str:
+    """Return the sentence about how an undo ends that has these steps."""
+    writes = any(one.before != one.after for one in steps)
+    told = [found.outcome if writes else "", met_already(steps), found.passed_over]
     if found.outcome == SINCE_BOOTED and found.entry is not None:
         told.insert(1, origins(found.entry.changes))
     return " ".join(filter(None, told))

@@ -19,9 +19,10 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from portroom.change import apply, journal, trials
-from portroom.change.held import Held
+from portroom.change.held import Held, held_or_new
 from portroom.change.places import Places
-from portroom.change.recover import EXPIRED, take_back, unconfirm
+from portroom.change.recover import EXPIRED, take_back, told_gone, unconfirm
+from portroom.change.signals import held_back, stop_if_asked
 from portroom.errors import ChangeError, PortroomError
 from portroom.model.facts.change import FileStep, SettingStep, inverse
 from portroom.model.facts.journal import DONE, PERSISTING, TRIAL, Entry
@@ -53,19 +54,45 @@ def confirm_trial(
         ChangeError: Too late: it was taken back.
         ConflictError: Somebody else changed a value meanwhile; it stays a trial.
         PortroomError: The files cannot be written; it stays a trial.
+        KeyboardInterrupt: Ctrl-C came; it is told whether it was confirmed before.
+    """
+    done = None
+    try:
+        # Half confirmed would be a trial of which the file stands already.
+        with held_back(), held_or_new(held) as spaces:
+            gone = _check(places, entry, spaces)
+            begun = msgspec.structs.replace(entry, phase=PERSISTING, steps=(*entry.steps, *files))
+            journal.update(places, begun)
+            try:
+                _check_in_time(begun)
+                apply.write(files)
+                verify()
+                stop_if_asked()
+                done = _done(places, begun, gone)
+            except BaseException:
+                _refuse_late(places, unconfirm(places, begun), spaces)
+                raise
+    except KeyboardInterrupt:
+        what = "Interrupted when it was" if done else "Interrupted; it was not"
+        raise KeyboardInterrupt(f"{what} confirmed: trial {entry.number}.") from None
+    return done
+
+
+def _check(places: Places, entry: Entry, held: Held) -> list[SettingStep]:
+    """
+    Check that a trial can be confirmed, and return the steps of which the namespace is gone.
+
+    Raises:
+        ChangeError: Too late, or no namespace of it is left.
+        ConflictError: Somebody else changed a value.
     """
     _refuse_late(places, entry, held)
-    apply.check(inverse(_values(entry)), held)
-    begun = msgspec.structs.replace(entry, phase=PERSISTING, steps=(*entry.steps, *files))
-    journal.update(places, begun)
-    try:
-        _check_in_time(begun)
-        apply.write(files)
-        verify()
-        return _done(places, begun)
-    except BaseException:
-        _refuse_late(places, unconfirm(places, begun), held)
-        raise
+    values = _values(entry)
+    gone = [step for step in values if not held.exists(step.netns)]
+    if values and len(gone) == len(values):
+        raise trials.too_late(take_back(places, entry, EXPIRED, held))
+    apply.check(inverse(tuple(step for step in values if step not in gone)), held)
+    return gone
 
 
 @contextlib.contextmanager
@@ -116,10 +143,13 @@ def _check_in_time(entry: Entry) -> None:
         raise ChangeError(f"Trial {entry.number} expired while it was being confirmed.")
 
 
-def _done(places: Places, entry: Entry) -> Entry:
-    """Close an entry that holds."""
+def _done(places: Places, entry: Entry, gone: Sequence[SettingStep]) -> Entry:
+    """Close an entry that holds, but for steps of which the namespace is gone."""
     closed = msgspec.structs.replace(
-        entry, phase=DONE, outcome=CONFIRMED, ended_at=datetime.datetime.now(datetime.UTC)
+        entry,
+        phase=DONE,
+        outcome=f"{CONFIRMED} {told_gone(gone)}" if gone else CONFIRMED,
+        ended_at=datetime.datetime.now(datetime.UTC),
     )
     journal.update(places, closed)
     trials.remove(places, entry.number)

@@ -13,7 +13,7 @@ Rules of this file:
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
@@ -21,30 +21,45 @@ from portroom.change import apply, journal, trials
 from portroom.change.apply import PutBack
 from portroom.change.held import Held
 from portroom.change.places import Places
+from portroom.change.signals import held_back
 from portroom.errors import PortroomError, RollbackError
 from portroom.kernel.trials import read_boot_id
-from portroom.model.facts.change import FileStep, SettingStep
+from portroom.model.facts.change import FileStep, SettingChange, SettingStep
 from portroom.model.facts.journal import (
     CONFLICT,
+    IN_FILE,
     NETNS_GONE,
     PERSISTING,
     PUT_BACK,
     REBOOTED,
     TRIAL,
+    WRITING,
     Entry,
 )
 
 BROKEN_OFF = "put back: it did not complete"
 EXPIRED = "taken back: nobody confirmed it in time"
+SINCE_BOOTED = f"{IN_FILE}, as the system has booted since."
+
+Origins = Callable[[Sequence[SettingChange]], str]
+"""Sentences about where the values of settings came from at the last boot."""
 
 
-def recover(places: Places, held: Held | None = None) -> tuple[Entry, ...]:
+def no_origins(_: Sequence[SettingChange]) -> str:
+    """Tell nothing of where values came from."""
+    return ""
+
+
+def recover(
+    places: Places, held: Held | None = None, origins: Origins = no_origins
+) -> tuple[Entry, ...]:
     """
     Put back all that did not complete, and every trial past its deadline.
 
     Args:
         places: Where the journal lies.
         held: Namespaces that are held already; None looks for them.
+        origins: What tells where values came from, of a file that goes only now.
 
     Returns:
         The entries that are not what they were, the oldest first.
@@ -62,7 +77,7 @@ def recover(places: Places, held: Held | None = None) -> tuple[Entry, ...]:
     # What came later stands on what came before.
     for entry in reversed(entries):
         try:
-            settled.append(settle(places, entry, held))
+            settled.append(settle(places, entry, held, origins))
         except PortroomError as error:
             settled.append(entry)
             errors.append(error)
@@ -82,7 +97,9 @@ def _together(errors: Sequence[PortroomError]) -> PortroomError:
     return first
 
 
-def settle(places: Places, entry: Entry, held: Held | None = None) -> Entry:
+def settle(
+    places: Places, entry: Entry, held: Held | None = None, origins: Origins = no_origins
+) -> Entry:
     """
     Return what became of one entry; one that is closed, or a trial in time, stays.
 
@@ -92,7 +109,7 @@ def settle(places: Places, entry: Entry, held: Held | None = None) -> Entry:
     if not entry.is_open:
         return entry
     if entry.boot_id != read_boot_id():
-        return _after_a_reboot(places, entry)
+        return _after_a_reboot(places, entry, origins)
     if entry.trial is not None and entry.phase in {TRIAL, PERSISTING}:
         # Too late for a trial again: values go back, whatever becomes of its file.
         if trials.left_s(entry) <= 0:
@@ -115,6 +132,34 @@ def take_back(places: Places, entry: Entry, why: str, held: Held | None = None) 
         PortroomError: As ``recover``; the entry stays open.
     """
     return _close(places, entry, apply.put_back(entry.steps, held), why)
+
+
+def end_trial(places: Places, entry: Entry, why: str) -> Entry:
+    """
+    Take a trial back before its time, and close it.
+
+    It is told on the disk before the first write, so that whoever comes next finishes
+    it, and all signals but one wait until it is whole.
+
+    Args:
+        places: Where the journal lies.
+        entry: One that waits for its confirmation.
+        why: A clause for the outcome.
+
+    Raises:
+        NotPermittedError: The settings may not be written; the trial goes on.
+        PortroomError: As ``recover``; the entry stays open.
+        KeyboardInterrupt: Ctrl-C came meanwhile; it is taken back.
+    """
+    try:
+        with held_back(), Held() as held:
+            apply.probe([one for one in _settings(entry) if held.exists(one.netns)], held)
+            begun = msgspec.structs.replace(entry, phase=WRITING)
+            journal.update(places, begun)
+            return take_back(places, begun, why, held)
+    except KeyboardInterrupt:
+        told = f"Interrupted when all was put back: entry {entry.number} of the journal."
+        raise KeyboardInterrupt(told) from None
 
 
 def unconfirm(places: Places, entry: Entry) -> Entry:
@@ -145,9 +190,13 @@ def put_values_back(entry: Entry, held: Held) -> PutBack:
     return apply.put_back(_settings(entry), held)
 
 
-def _after_a_reboot(places: Places, entry: Entry) -> Entry:
+def _after_a_reboot(places: Places, entry: Entry, origins: Origins) -> Entry:
     """Close an entry of another boot: the values died with that, a file did not."""
-    return _close(places, entry, apply.put_back(_files(entry)), REBOOTED)
+    # Before the file goes, of which the boot may have taken them.
+    told = origins(entry.changes) if _files(entry) else ""
+    back = apply.put_back(_files(entry))
+    why = f"{SINCE_BOOTED} {told}".rstrip(" .") if back.restored else REBOOTED
+    return _close(places, entry, back, why)
 
 
 def _close(places: Places, entry: Entry, back: PutBack, why: str) -> Entry:
@@ -172,11 +221,16 @@ def _ending(entry: Entry, back: PutBack, why: str) -> tuple[str, str]:
         return CONFLICT, f"{sentence} Left as it is: {'; '.join(back.conflicts)}."
     if not back.gone:
         return PUT_BACK, sentence
-    names = ", ".join(dict.fromkeys(step.netns.name for step in back.gone))
-    gone = f"Gone with their network namespace: the values of {names}."
+    gone = told_gone(back.gone)
     if len(back.gone) == len(_settings(entry)) and not back.restored:
         return NETNS_GONE, gone
     return PUT_BACK, f"{sentence} {gone}"
+
+
+def told_gone(steps: Iterable[SettingStep]) -> str:
+    """Return a sentence about steps of which the network namespace is gone."""
+    names = ", ".join(dict.fromkeys(step.netns.name for step in steps))
+    return f"Gone with their network namespace: the values of {names}."
 
 
 def _settings(entry: Entry) -> tuple[SettingStep, ...]:

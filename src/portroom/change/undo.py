@@ -125,6 +125,15 @@ def find_undo_of(entries: Sequence[Entry], boot_id: str, number: int) -> Undo:
     return find_undo([entry], boot_id)
 
 
+def met_already(steps: Sequence[Step]) -> str:
+    """Return a sentence about steps whose aim somebody else had reached, "" for none."""
+    met = [step for step in steps if step.before == step.after]
+    if met and len(met) == len(steps):
+        return "All was as before already: nothing was written."
+    names = dict.fromkeys(one.path if isinstance(one, FileStep) else one.key for one in met)
+    return f"As before already: {', '.join(names)}." if met else ""
+
+
 def _numbers(entries: Sequence[Entry]) -> str:
     """Return the numbers of entries, the latest first and not too many."""
     told = [str(one.number) for one in entries[:MOST_NUMBERS]]

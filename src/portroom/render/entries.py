@@ -8,6 +8,7 @@ from portroom.model.facts.change import FileStep, SettingStep, Step, inverse
 from portroom.model.facts.journal import (
     CONFLICT,
     DONE,
+    IN_FILE,
     NETNS_GONE,
     PERSISTING,
     PUT_BACK,
@@ -105,7 +106,7 @@ def effective(entry: Entry, *, dry_run: bool = False) -> tuple[Step, ...]:
         return ()
     if entry.phase != PUT_BACK and not (dry_run and entry.phase == TRIAL):
         return entry.steps
-    if entry.outcome.lower().startswith(REBOOTED):
+    if entry.outcome.lower().startswith((REBOOTED, IN_FILE)):
         return inverse(tuple(step for step in entry.steps if isinstance(step, FileStep)))
     return inverse(entry.steps)
 

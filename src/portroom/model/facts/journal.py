@@ -20,6 +20,7 @@ from portroom.model.facts.trial import PendingTrial
 __all__ = [
     "CONFLICT",
     "DONE",
+    "IN_FILE",
     "NETNS_GONE",
     "OPEN",
     "PERSISTING",
@@ -50,6 +51,7 @@ NETNS_GONE = "namespace_gone"
 
 # How the outcome of an entry begins, letters small, whose values died with their boot.
 REBOOTED = "put back by the reboot"
+IN_FILE = "put back in the file alone"
 
 OPEN = frozenset({WRITING, TRIAL, PERSISTING})
 
