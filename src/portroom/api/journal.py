@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from portroom.api.trials import trials
+from portroom.api.trials import folders, trials
 from portroom.change import journal as books
+from portroom.change.others import is_in
 from portroom.change.places import all_places
 from portroom.kernel.namespaces import identify
-from portroom.kernel.trials import read_boot_id
+from portroom.kernel.trials import find_trials, read_boot_id
 from portroom.model.facts.change import SettingStep
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.journal import DONE, PUT_BACK, SET, Entry, Journal
+from portroom.model.facts.snapshot import NetnsId
+from portroom.model.facts.trial import PendingTrial
 
 ENDED_WITH_BOOT = "The system has booted since: what it set ended with that boot."
 
@@ -32,6 +35,15 @@ def journal(limit: int = 0) -> Journal:
     found = [_since_then(entry, boot_id) for one in read for entry in one.entries[-limit:]]
     found.sort(key=lambda entry: entry.started_at, reverse=True)
     return as_journal(found[: limit or None], [gap for one in read for gap in one.gaps])
+
+
+def pending_in(
+    namespaces: Iterable[NetnsId], environment: Mapping[str, str] = os.environ
+) -> tuple[PendingTrial, ...]:
+    """Return the trials for whose sake nothing else is changed in these namespaces now."""
+    wanted = tuple(namespaces)
+    seen = [one for folder in folders(environment) for one in find_trials(folder)[0]]
+    return tuple(one.trial for one in seen if any(is_in(one, netns) for netns in wanted))
 
 
 def as_journal(entries: Iterable[Entry], gaps: Sequence[Gap] = ()) -> Journal:

@@ -7,12 +7,11 @@ Changes nothing, and costs next to nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from portroom.kernel.broken_off import JOURNAL, read_broken_off
-from portroom.kernel.trials import RUN, TrialsSeen, find_trials, read_trials, users_folders
+from portroom.kernel.trials import RUN, TrialsSeen, read_trials, users_folders
 from portroom.model.facts.answers import Status
-from portroom.model.facts.snapshot import NetnsId
 from portroom.model.facts.trial import PendingTrial
 
 STATE_FROM_ENVIRONMENT = (("XDG_STATE_HOME", "portroom"), ("HOME", ".local/state/portroom"))
@@ -55,7 +54,7 @@ def trials(environment: Mapping[str, str] = os.environ) -> TrialsSeen:
     Those of the system, of this user, and of all others whose folder may be seen.
     """
     own = _own_run_folders(environment)
-    seen = [read_trials(folder) for folder in _folders(environment)]
+    seen = [read_trials(folder) for folder in folders(environment)]
     journals: dict[str, tuple[str, ...]] = {JOURNAL: (RUN,)}
     for state in _named(environment, STATE_FROM_ENVIRONMENT):
         journals[f"{state}/journal"] = own
@@ -72,18 +71,7 @@ def pending() -> tuple[PendingTrial, ...]:
     return trials().trials
 
 
-def pending_in(
-    namespaces: Iterable[NetnsId], environment: Mapping[str, str] = os.environ
-) -> tuple[PendingTrial, ...]:
-    """Return the trials for whose sake nothing else is changed in these namespaces now."""
-    from portroom.change.others import is_in
-
-    wanted = tuple(namespaces)
-    seen = [one for folder in _folders(environment) for one in find_trials(folder)[0]]
-    return tuple(one.trial for one in seen if any(is_in(one, netns) for netns in wanted))
-
-
-def _folders(environment: Mapping[str, str]) -> list[str]:
+def folders(environment: Mapping[str, str]) -> list[str]:
     """Return the folders of trials of the system, of this user, and of others that are seen."""
     return list(dict.fromkeys([*run_folders(environment), *users_folders()]))
 

@@ -110,7 +110,7 @@ def tell_changed(changed: Changed, output: str, plain: bool, *, dry_run: bool = 
 
 def _pending(changed: Changed) -> tuple[PendingTrial, ...]:
     """Return the trials that would refuse a change."""
-    from portroom.api.trials import pending_in
+    from portroom.api.journal import pending_in
 
     return pending_in(one.netns for one in changed.plans if one.steps)
 
