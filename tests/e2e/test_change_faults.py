@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.e2e.change_host import RUN, STATE, on_a_host, reset, state
+from tests.e2e.change_host import RUN, STATE, bury_guardians, on_a_host, reset, state
 from tests.e2e.faults import COMMAND, ask, needs_root
 
 pytestmark = [
@@ -141,6 +141,7 @@ def seen_now():
 
 def prepared(case):
     """Bring the host to where the command starts, and return its state."""
+    bury_guardians()
     reset()
     case.before()
     return seen_now()
@@ -165,11 +166,34 @@ def readable_is_whole(seen, old, new):
     )
 
 
+ATTEMPTS = 5
+
+
+def hit(case, fault, aim):
+    """
+    Hurt the command at one point, and return how it ended.
+
+    How often a call of this name comes before depends on the other processes of the
+    host, which portroom looks at: where another call was hit, it is tried again.
+    """
+    for _ in range(ATTEMPTS):
+        prepared(case)
+        ended = traced(*case.command, inject=[f"inject={aim.call}:{FAULTS[fault]}:when={aim.nth}"])
+        if was_hit(fault):
+            return ended
+    raise AssertionError(f"{fault} never hit {aim.line}")
+
+
+def was_hit(fault, log="/run/strace"):
+    """Say whether the call that was hit is one that changes a file."""
+    lines = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
+    hurt_lines = lines[-1:] if fault == "SIGKILL" else [x for x in lines if "(INJECTED)" in x]
+    return all(changes_a_file(*LINE.match(line).groups()) for line in hurt_lines)
+
+
 def hurt(case, fault, aim, old, new):
     """Hurt the command at one point, and return what is wrong afterwards."""
-    prepared(case)
-    inject = f"inject={aim.call}:{FAULTS[fault]}:when={aim.nth}"
-    ended = traced(*case.command, inject=[inject])
+    ended = hit(case, fault, aim)
     seen = seen_now()
     wrong = []
     if not readable_is_whole(seen, old, new):
