@@ -25,6 +25,8 @@ from portroom.kernel.users import read_user_names
 from portroom.model.facts.journal import DONE, SET
 from portroom.model.facts.snapshot import NetnsId
 
+LOST = "Its entry is not in the journal any more; its guardian takes it back then."
+
 
 def trials_of_others(places: Places, system: Places = SYSTEM) -> list[TrialFound]:
     """Return the trials that are seen in all places but the caller's, the system's first."""
@@ -37,16 +39,21 @@ def refuse_while_tried(places: Places, netns: Iterable[NetnsId]) -> None:
     """
     Refuse a change in a namespace in which somebody else tries something.
 
+    So does a guardian of the caller whose journal was lost: it takes its trial back
+    all the same. What the caller's journal knows is not looked at here.
+
     Raises:
         RefusedError: Somebody does; it is told who, and how to end it.
     """
     namespaces = tuple(netns)
-    for found in trials_of_others(places):
+    known = {entry.number for entry in journal.read(places).entries}
+    lost = [one for one in find_trials(places.run)[0] if one.trial.number not in known]
+    for found in (*trials_of_others(places), *lost):
         if any(is_in(found, one) for one in namespaces):
             raise RefusedError(
                 f"{_told(found)} is pending in this network namespace for another "
                 f"{max(0.0, found.trial.left_s):.0f} s.",
-                _way_out(found),
+                LOST if found in lost else _way_out(found),
             )
 
 
