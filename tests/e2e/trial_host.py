@@ -29,13 +29,13 @@ change_options.SHORTEST_S = 1
 
 AT_THE_WORST_MOMENT = """
 import os
-from portroom.change import transaction
-really = transaction.close
+from portroom.change import journal
+really = journal.close
 def close(*words):
-    transaction.close = really
+    journal.close = really
     os.kill(os.getpid(), {number})
     return really(*words)
-transaction.close = close
+journal.close = close
 """
 
 SETTING = "tcp_tw_reuse"

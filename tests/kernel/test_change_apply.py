@@ -13,8 +13,9 @@ import pytest
 
 from portroom.change import apply, journal
 from portroom.change.held import Held
+from portroom.change.journal import close
 from portroom.change.settings import pieces, write_setting
-from portroom.change.transaction import changing, close
+from portroom.change.transaction import changing
 from portroom.errors import (
     ConflictError,
     NotPermittedError,

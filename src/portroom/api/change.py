@@ -59,15 +59,7 @@ def apply(plans: Sequence[ChangePlan]) -> Changed:
             trials.refuse_while_pending(earlier, [one.netns for one in plans])
             others.refuse_while_tried(places, [one.netns for one in plans])
             entry = _carry_out(places, _entry(plans, steps), plans)
-    first = plans[0]
-    return Changed(
-        host=first.host,
-        taken_at=first.taken_at,
-        netns=first.netns,
-        gaps=first.gaps,
-        plans=tuple(plans),
-        entry=entry,
-    )
+    return Changed.of(plans, entry)
 
 
 def confirm(number: int | None = None) -> Journal:

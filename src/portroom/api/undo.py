@@ -16,9 +16,9 @@ from portroom.change.journal import JournalRead
 from portroom.change.lock import locked
 from portroom.change.places import Places, find_places
 from portroom.change.recover import end_trial
-from portroom.change.transaction import changing, close
+from portroom.change.transaction import changing
 from portroom.change.trials import LISTED
-from portroom.change.undo import SINCE_BOOTED, Undo, find_undo, find_undo_of, met_already
+from portroom.change.undo import Undo, find_undo, find_undo_of, met_already
 from portroom.change.who import read_who
 from portroom.errors import ChangeError, ConflictError
 from portroom.kernel.trials import read_boot_id
@@ -59,7 +59,7 @@ def undo(steps: int = 1, dry_run: bool = False, number: int | None = None) -> Jo
         while len(done) < steps:
             found = _find(places, books.read(places), number)
             for entry in found.gone:
-                close(places, entry, NETNS_GONE, GONE)
+                books.close(places, entry, NETNS_GONE, GONE)
             if found.undoes == 0:
                 break
             done.append(_carry_out(places, found))
@@ -155,7 +155,7 @@ def _outcome(found: Undo, steps: Sequence[Step]) -> str:
     """Return the sentence about how an undo ends that has these steps."""
     writes = any(one.before != one.after for one in steps)
     told = [found.outcome if writes else "", met_already(steps), found.passed_over]
-    if found.outcome == SINCE_BOOTED and found.entry is not None:
+    if found.entry is not None and found.entry.boot_id != read_boot_id():
         told.insert(1, origins(found.entry.changes))
     return " ".join(filter(None, told))
 

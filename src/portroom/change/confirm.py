@@ -13,7 +13,6 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
-import datetime
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
@@ -24,7 +23,7 @@ from portroom.change.places import Places
 from portroom.change.recover import EXPIRED, take_back, told_gone, unconfirm
 from portroom.change.signals import held_back, stop_if_asked
 from portroom.errors import ChangeError, PortroomError
-from portroom.model.facts.change import FileStep, SettingStep, inverse
+from portroom.model.facts.change import FileStep, SettingStep, inverse, setting_steps
 from portroom.model.facts.journal import DONE, PERSISTING, TRIAL, Entry
 
 CONFIRMED = "Confirmed."
@@ -87,7 +86,7 @@ def _check(places: Places, entry: Entry, held: Held) -> list[SettingStep]:
         ConflictError: Somebody else changed a value.
     """
     _refuse_late(places, entry, held)
-    values = _values(entry)
+    values = setting_steps(entry.steps)
     gone = [step for step in values if not held.exists(step.netns)]
     if values and len(gone) == len(values):
         raise trials.too_late(take_back(places, entry, EXPIRED, held))
@@ -145,17 +144,7 @@ def _check_in_time(entry: Entry) -> None:
 
 def _done(places: Places, entry: Entry, gone: Sequence[SettingStep]) -> Entry:
     """Close an entry that holds, but for steps of which the namespace is gone."""
-    closed = msgspec.structs.replace(
-        entry,
-        phase=DONE,
-        outcome=f"{CONFIRMED} {told_gone(gone)}" if gone else CONFIRMED,
-        ended_at=datetime.datetime.now(datetime.UTC),
-    )
-    journal.update(places, closed)
+    told = f"{CONFIRMED} {told_gone(gone)}" if gone else CONFIRMED
+    closed = journal.close(places, entry, DONE, told)
     trials.remove(places, entry.number)
     return closed
-
-
-def _values(entry: Entry) -> tuple[SettingStep, ...]:
-    """Return the steps of a trial that the kernel holds."""
-    return tuple(step for step in entry.steps if isinstance(step, SettingStep))

@@ -13,6 +13,7 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 import re
 import stat
@@ -28,7 +29,7 @@ from portroom.errors import RefusedError
 from portroom.kernel.broken_off import ENTRY_NAME, LARGEST_ENTRY_BYTES
 from portroom.kernel.trials import numbers_of
 from portroom.model.facts.gaps import Gap
-from portroom.model.facts.journal import DONE, UNDO, Entry
+from portroom.model.facts.journal import DONE, OPEN, UNDO, Entry
 
 KEPT = 1000
 """Closed entries that stay; the oldest beyond that go."""
@@ -162,6 +163,30 @@ def update(places: Places, entry: Entry) -> None:
         _write(folder, places, entry, is_new=False)
     finally:
         os.close(folder)
+
+
+def close(places: Places, entry: Entry, phase: str, outcome: str) -> Entry:
+    """
+    Give an entry another phase on the disk, and return it.
+
+    Args:
+        places: Where the journal lies.
+        entry: As it stands on the disk.
+        phase: Any; an open one leaves the end and its sentence out.
+        outcome: The sentence about how it ended.
+
+    Raises:
+        PortroomError: The journal cannot be written.
+    """
+    ended = phase not in OPEN
+    closed = msgspec.structs.replace(
+        entry,
+        phase=phase,
+        outcome=outcome if ended else "",
+        ended_at=datetime.datetime.now(datetime.UTC) if ended else None,
+    )
+    update(places, closed)
+    return closed
 
 
 def remove_drafts(places: Places) -> None:

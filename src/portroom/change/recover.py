@@ -12,7 +12,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
@@ -24,7 +23,7 @@ from portroom.change.places import Places
 from portroom.change.signals import held_back
 from portroom.errors import PortroomError, RollbackError
 from portroom.kernel.trials import read_boot_id
-from portroom.model.facts.change import FileStep, SettingChange, SettingStep
+from portroom.model.facts.change import SettingChange, SettingStep, file_steps, setting_steps
 from portroom.model.facts.journal import (
     CONFLICT,
     IN_FILE,
@@ -153,7 +152,7 @@ def end_trial(places: Places, entry: Entry, why: str) -> Entry:
     """
     try:
         with held_back(), Held() as held:
-            apply.probe([one for one in _settings(entry) if held.exists(one.netns)], held)
+            apply.probe([one for one in setting_steps(entry.steps) if held.exists(one.netns)], held)
             begun = msgspec.structs.replace(entry, phase=WRITING)
             journal.update(places, begun)
             return take_back(places, begun, why, held)
@@ -171,8 +170,8 @@ def unconfirm(places: Places, entry: Entry) -> Entry:
     Raises:
         PortroomError: It cannot be put back; the entry stays as it is.
     """
-    apply.put_back(_files(entry))
-    again = msgspec.structs.replace(entry, phase=TRIAL, steps=_settings(entry))
+    apply.put_back(file_steps(entry.steps))
+    again = msgspec.structs.replace(entry, phase=TRIAL, steps=setting_steps(entry.steps))
     journal.update(places, again)
     return again
 
@@ -187,14 +186,14 @@ def put_values_back(entry: Entry, held: Held) -> PutBack:
     Raises:
         PortroomError: Some cannot be put back.
     """
-    return apply.put_back(_settings(entry), held)
+    return apply.put_back(setting_steps(entry.steps), held)
 
 
 def _after_a_reboot(places: Places, entry: Entry, origins: Origins) -> Entry:
     """Close an entry of another boot: the values died with that, a file did not."""
     # Before the file goes, of which the boot may have taken them.
-    told = origins(entry.changes) if _files(entry) else ""
-    back = apply.put_back(_files(entry))
+    told = origins(entry.changes) if file_steps(entry.steps) else ""
+    back = apply.put_back(file_steps(entry.steps))
     why = f"{SINCE_BOOTED} {told}".rstrip(" .") if back.restored else REBOOTED
     return _close(places, entry, back, why)
 
@@ -203,10 +202,7 @@ def _close(places: Places, entry: Entry, back: PutBack, why: str) -> Entry:
     """Close an entry that was put back, as far as it could be."""
     phase, outcome = _ending(entry, back, why)
     outcome = " ".join([outcome, *(f"Left over: {one}." for one in back.left_over)])
-    closed = msgspec.structs.replace(
-        entry, phase=phase, outcome=outcome, ended_at=datetime.datetime.now(datetime.UTC)
-    )
-    journal.update(places, closed)
+    closed = journal.close(places, entry, phase, outcome)
     if entry.trial is not None:
         trials.remove(places, entry.number)
     return closed
@@ -222,7 +218,7 @@ def _ending(entry: Entry, back: PutBack, why: str) -> tuple[str, str]:
     if not back.gone:
         return PUT_BACK, sentence
     gone = told_gone(back.gone)
-    if len(back.gone) == len(_settings(entry)) and not back.restored:
+    if len(back.gone) == len(setting_steps(entry.steps)) and not back.restored:
         return NETNS_GONE, gone
     return PUT_BACK, f"{sentence} {gone}"
 
@@ -231,13 +227,3 @@ def told_gone(steps: Iterable[SettingStep]) -> str:
     """Return a sentence about steps of which the network namespace is gone."""
     names = ", ".join(dict.fromkeys(step.netns.name for step in steps))
     return f"Gone with their network namespace: the values of {names}."
-
-
-def _settings(entry: Entry) -> tuple[SettingStep, ...]:
-    """Return the steps of an entry that the kernel holds."""
-    return tuple(step for step in entry.steps if isinstance(step, SettingStep))
-
-
-def _files(entry: Entry) -> tuple[FileStep, ...]:
-    """Return the steps of an entry that a disk holds."""
-    return tuple(step for step in entry.steps if isinstance(step, FileStep))

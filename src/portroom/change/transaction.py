@@ -13,10 +13,7 @@ Call everything here with the lock held.
 from __future__ import annotations
 
 import contextlib
-import datetime
 from collections.abc import Iterator, Sequence
-
-import msgspec
 
 from portroom.change import apply, journal
 from portroom.change.held import Held
@@ -24,7 +21,7 @@ from portroom.change.places import Places
 from portroom.change.signals import held_back, stop_if_asked
 from portroom.errors import ConflictError, PortroomError
 from portroom.model.facts.change import Step
-from portroom.model.facts.journal import CONFLICT, DONE, OPEN, PUT_BACK, Entry
+from portroom.model.facts.journal import CONFLICT, DONE, PUT_BACK, Entry
 
 WRITTEN = "Written and read back."
 
@@ -94,36 +91,12 @@ def changing(
             try:
                 yield change
                 stop_if_asked()
-                change.entry = close(places, change.entry, ends, outcome)
+                change.entry = journal.close(places, change.entry, ends, outcome)
             except BaseException as error:
                 _abandon(places, change, error)
                 raise
     except KeyboardInterrupt as asked:
         raise KeyboardInterrupt(_interrupted(change, ends)) from asked
-
-
-def close(places: Places, entry: Entry, phase: str, outcome: str) -> Entry:
-    """
-    Give an entry another phase on the disk, and return it.
-
-    Args:
-        places: Where the journal lies.
-        entry: As it stands on the disk.
-        phase: Any; an open one leaves the end and its sentence out.
-        outcome: The sentence about how it ended.
-
-    Raises:
-        PortroomError: The journal cannot be written.
-    """
-    ended = phase not in OPEN
-    closed = msgspec.structs.replace(
-        entry,
-        phase=phase,
-        outcome=outcome if ended else "",
-        ended_at=datetime.datetime.now(datetime.UTC) if ended else None,
-    )
-    journal.update(places, closed)
-    return closed
 
 
 def _abandon(places: Places, change: Change, error: BaseException) -> None:
@@ -139,7 +112,9 @@ def _abandon(places: Places, change: Change, error: BaseException) -> None:
         [*_reasons(change, error), *(f"Left alone: {one}." for one in back.conflicts)]
     )
     try:
-        change.entry = close(places, change.entry, CONFLICT if conflict else PUT_BACK, outcome)
+        change.entry = journal.close(
+            places, change.entry, CONFLICT if conflict else PUT_BACK, outcome
+        )
     except PortroomError as again:
         told = f"Entry {change.entry.number} of the journal stays open: {again.message}"
         if not isinstance(error, PortroomError):

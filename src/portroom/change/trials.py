@@ -27,7 +27,7 @@ from portroom.kernel.trials import (
     numbers_of,
     read_boot_id,
 )
-from portroom.model.facts.change import SettingStep, Step
+from portroom.model.facts.change import Step, setting_steps
 from portroom.model.facts.journal import PUT_BACK, TRIAL, Entry
 from portroom.model.facts.snapshot import NetnsId
 from portroom.model.facts.trial import TrialFile
@@ -179,7 +179,7 @@ def _discard(folder: int, name: str) -> None:
 
 def namespaces_of(steps: Iterable[Step]) -> tuple[NetnsId, ...]:
     """Return the namespaces that steps write in, each once."""
-    found = {key_of(step.netns): step.netns for step in steps if isinstance(step, SettingStep)}
+    found = {key_of(step.netns): step.netns for step in setting_steps(steps)}
     return tuple(found.values())
 
 

@@ -20,7 +20,14 @@ from portroom.change import trials
 from portroom.change.trials import LISTED
 from portroom.errors import ChangeError, NotPermittedError
 from portroom.kernel.namespaces import find_again
-from portroom.model.facts.change import FileStep, SettingChange, SettingStep, Step, inverse
+from portroom.model.facts.change import (
+    FileStep,
+    SettingChange,
+    SettingStep,
+    Step,
+    file_steps,
+    inverse,
+)
 from portroom.model.facts.journal import DONE, SET, UNDO, WRITING, Entry
 
 SINCE_BOOTED = "Taken back in the file alone, as the system has booted since."
@@ -147,7 +154,7 @@ def _is_undoable(entry: Entry) -> bool:
 
 def _left(entry: Entry, boot_id: str) -> tuple[tuple[Step, ...], str]:
     """Return the steps of which anything is left, and how to tell what became of the others."""
-    files = tuple(step for step in entry.steps if isinstance(step, FileStep))
+    files = file_steps(entry.steps)
     if entry.boot_id != boot_id:
         return files, SINCE_BOOTED
     if len(files) == len(entry.steps):

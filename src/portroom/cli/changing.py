@@ -196,14 +196,7 @@ def _untouched(plans: Sequence[ChangePlan]) -> Changed:
     """Return the answer of plans that were not carried out."""
     from portroom.model.facts.journal import Changed
 
-    one = plans[0]
-    return Changed(
-        host=one.host,
-        taken_at=one.taken_at,
-        netns=one.netns,
-        gaps=one.gaps,
-        plans=tuple(plans),
-    )
+    return Changed.of(plans)
 
 
 def check_can_ask(*, needed: bool) -> None:

@@ -19,6 +19,7 @@ from portroom.model.facts.change import (
     SettingChange,
     SettingStep,
     Step,
+    file_steps,
 )
 from portroom.model.facts.ports import PortSet
 from portroom.model.facts.settings import SETTINGS, ValueType, parse_value, setting_named
@@ -211,7 +212,7 @@ def namespaces_of(steps: Sequence[Step]) -> list[str]:
 
 def files_of(steps: Sequence[Step]) -> list[str]:
     """Return the paths of the files that steps write."""
-    return [printable(step.path) for step in steps if isinstance(step, FileStep)]
+    return [printable(step.path) for step in file_steps(steps)]
 
 
 def where_text(steps: Sequence[Step]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from portroom.model.facts.change import FileStep, SettingStep, Step, inverse
+from portroom.model.facts.change import SettingStep, Step, file_steps, inverse
 from portroom.model.facts.journal import (
     CONFLICT,
     DONE,
@@ -107,7 +107,7 @@ def effective(entry: Entry, *, dry_run: bool = False) -> tuple[Step, ...]:
     if entry.phase != PUT_BACK and not (dry_run and entry.phase == TRIAL):
         return entry.steps
     if entry.outcome.lower().startswith((REBOOTED, IN_FILE)):
-        return inverse(tuple(step for step in entry.steps if isinstance(step, FileStep)))
+        return inverse(file_steps(entry.steps))
     return inverse(entry.steps)
 
 

@@ -15,11 +15,11 @@ from portroom.model.facts.change import (
     WARNING,
     Capacity,
     ChangePlan,
-    FileStep,
     KeyChange,
     Limit,
     Persistence,
     Reason,
+    file_steps,
 )
 from portroom.model.laws.boot_notes import PROGRAM_NAMES
 from portroom.render import gaps
@@ -179,7 +179,7 @@ def _next_boot(plan: ChangePlan, style: Style) -> list[str]:
 
 def persistence_sentence(kept: Persistence, plan: ChangePlan) -> str:
     """Return which file keeps a change, and which program applies it at boot."""
-    files = [file_text(step) for step in plan.steps if isinstance(step, FileStep)]
+    files = [file_text(step) for step in file_steps(plan.steps)]
     what = joined(files) or f"{printable(kept.path)} stays as it is"
     if not files and plan.request.trial_s:
         what = f"the confirmation writes {printable(kept.path)}"

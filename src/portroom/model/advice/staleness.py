@@ -23,7 +23,8 @@ from portroom.model.facts.change import (
     FileContent,
     FileStep,
     SettingChange,
-    SettingStep,
+    file_steps,
+    setting_steps,
 )
 from portroom.model.facts.settings import setting_named
 from portroom.model.laws.acceptance import RESERVED_KEY
@@ -50,14 +51,14 @@ def staleness(old: ChangePlan, now: ChangePlan) -> tuple[str, ...]:
 
 def _essence(plan: ChangePlan) -> object:
     """Return what two plans of the same must share: the comment in a file has a date."""
-    live = [(one.key, one.before, one.after) for one in plan.steps if isinstance(one, SettingStep)]
+    live = [(one.key, one.before, one.after) for one in setting_steps(plan.steps)]
     files = {path: (one.before, one.after is None) for path, one in _steps(plan).items()}
     return live, files, plan.persistence.values if plan.persistence else {}
 
 
 def _steps(plan: ChangePlan) -> dict[str, FileStep]:
     """Return the files of a plan, by path."""
-    return {one.path: one for one in plan.steps if isinstance(one, FileStep)}
+    return {one.path: one for one in file_steps(plan.steps)}
 
 
 # Settings.

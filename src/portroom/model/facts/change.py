@@ -10,6 +10,8 @@ Rules of this file:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from portroom.model.facts.answers import Answer, RangeEnds
@@ -86,6 +88,16 @@ def inverse(steps: tuple[Step, ...]) -> tuple[Step, ...]:
         msgspec.structs.replace(step, before=step.after, after=step.before)
         for step in reversed(steps)
     )
+
+
+def setting_steps(steps: Iterable[Step]) -> tuple[SettingStep, ...]:
+    """Return the steps that the kernel holds, in their order."""
+    return tuple(step for step in steps if isinstance(step, SettingStep))
+
+
+def file_steps(steps: Iterable[Step]) -> tuple[FileStep, ...]:
+    """Return the steps that a disk holds, in their order."""
+    return tuple(step for step in steps if isinstance(step, FileStep))
 
 
 class SettingChange(msgspec.Struct, frozen=True):

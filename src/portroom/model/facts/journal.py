@@ -10,6 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 
 import msgspec
 
@@ -154,3 +155,16 @@ class Changed(Answer, frozen=True, kw_only=True):
 
     plans: tuple[ChangePlan, ...]
     entry: Entry | None = None
+
+    @classmethod
+    def of(cls, plans: Sequence[ChangePlan], entry: Entry | None = None) -> Changed:
+        """Return what became of some plans, at least one: where and when is the first's."""
+        first = plans[0]
+        return cls(
+            host=first.host,
+            taken_at=first.taken_at,
+            netns=first.netns,
+            gaps=first.gaps,
+            plans=tuple(plans),
+            entry=entry,
+        )
