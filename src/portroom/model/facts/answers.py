@@ -155,13 +155,42 @@ class BootConflict(msgspec.Struct, frozen=True):
     values: dict[str, str | None]
 
 
+CRITICAL, WARNING, INFO = "critical", "warning", "info"
+SEVERITIES = (CRITICAL, WARNING, INFO)
+"""Of findings, the gravest first."""
+
+
 class Finding(msgspec.Struct, frozen=True):
-    """A rule that fired: severity, evidence, remedy."""
+    """
+    A rule that fired: severity, evidence, remedy.
+
+    ``severity`` is ``critical``, ``warning`` or ``info``; ``name`` is the rule.
+    ``evidence`` is a sentence with what was seen, ``numbers`` the figures in it.
+    ``remedy`` says what to do; ``command`` is the exact command, "" where
+    there is none. ``page`` is the page of the documentation.
+    """
 
     severity: str
     name: str
     evidence: str
     remedy: str
+    numbers: dict[str, int | float | str] = {}
+    command: str = ""
+    page: str = ""
+    owners: tuple[Owner, ...] = ()
+
+
+class Findings(Answer, frozen=True, kw_only=True):
+    """
+    What is wrong or will be, the gravest first.
+
+    ``checked`` names the rules that could look; ``unchecked`` those that could
+    not, because something they need could not be read: the gaps say what.
+    """
+
+    findings: tuple[Finding, ...]
+    checked: tuple[str, ...]
+    unchecked: tuple[str, ...] = ()
 
 
 class Status(Answer, frozen=True, kw_only=True):

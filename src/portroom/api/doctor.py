@@ -1,0 +1,1 @@
+"""Doctor: what is wrong, or will be, and what to do about it. Changes nothing."""

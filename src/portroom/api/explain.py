@@ -1,0 +1,1 @@
+"""Explain: why a connect, bind, listen or send fails. Changes nothing."""

@@ -1,0 +1,1 @@
+"""Watch: failures as they happen. Changes nothing but a trace instance of its own."""
