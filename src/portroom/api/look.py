@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from portroom.api.endpoints import check_local, find_remotes
 from portroom.api.source import Live, Saved, Source
 from portroom.errors import InvalidRequestError
 from portroom.kernel import snapshot as reading
-from portroom.kernel.route import LOOPBACK
 from portroom.kernel.snapshot import Wanted, take
 from portroom.model.facts.answers import Headroom, Key, RangeUse, Status
 from portroom.model.facts.questions import HeadroomQuestion
@@ -157,45 +157,15 @@ def _wanted(question: HeadroomQuestion) -> KeysWanted:
             "Name the local address with --from.",
         )
     if question.address is not None:
-        from portroom.kernel.resolve import resolve
-        from portroom.model.laws.target import parse_target
-
         protocol = protocol or Protocol.TCP
-        remotes = tuple(map(_reached, resolve(parse_target(question.address), protocol)))
+        remotes = find_remotes(question.address, protocol)
     return KeysWanted(
         protocol,
         question.operation,
         remotes,
-        _local_address(question.from_address, remotes),
+        check_local(question.from_address, remotes),
         question.limit,
     )
-
-
-def _reached(remote: Endpoint) -> Endpoint:
-    """Return where connect() really goes: the wildcard is this host's loopback."""
-    from portroom.model.facts.sockets import is_wildcard, packed_address
-
-    family, packed = packed_address(remote.address)
-    return Endpoint(LOOPBACK[family], remote.port) if is_wildcard(packed) else remote
-
-
-def _local_address(text: str | None, remotes: tuple[Endpoint, ...]) -> str | None:
-    """Return a local address that can be, refused where it cannot."""
-    if text is None:
-        return None
-    from portroom.model.facts.sockets import packed_address
-
-    try:
-        family, _ = packed_address(text)
-    except ValueError:
-        raise InvalidRequestError(
-            f"--from: {text!r} is no address.", "Give an IPv4 or IPv6 address of this host."
-        ) from None
-    if any(packed_address(remote.address)[0] is not family for remote in remotes):
-        raise InvalidRequestError(
-            f"--from: {text!r} and the destination are of different families."
-        )
-    return text
 
 
 def _parts(question: HeadroomQuestion, wanted: KeysWanted) -> Wanted:

@@ -74,7 +74,8 @@ class Wanted(msgspec.Struct, frozen=True):
     ``all_ports``, else of the ephemeral range. ``routes`` are pairs of remote
     address and local address, or None for any. ``threads`` is how many may
     dump; 0 leaves the choice to portroom. ``boot`` asks for what decides at the
-    next boot of the system.
+    next boot of the system. ``times`` asks for the remaining time of every
+    TIME_WAIT, also where none can be reused.
     """
 
     groups: bool = False
@@ -82,6 +83,7 @@ class Wanted(msgspec.Struct, frozen=True):
     routes: tuple[tuple[str, str | None], ...] = ()
     threads: int = 0
     boot: bool = False
+    times: bool = False
 
 
 def take(wanted: Wanted, netns: NetnsId | None = None, proc: str = PROC) -> Snapshot:
@@ -147,7 +149,7 @@ def _with_groups(snapshot: Snapshot, settings: Settings, wanted: Wanted, proc: s
     trial = Trial(counters.tcp_alloc if counters else 0)
     scope = None if wanted.all_ports else settings.ephemeral
     try:
-        groups = _read_steady(scope, counters, settings, wanted.threads)
+        groups = _read_steady(scope, counters, settings, wanted)
     except OSError as error:
         return _degraded(snapshot, trial.features(proc), error)
     except BaseException:
@@ -163,19 +165,19 @@ def _with_groups(snapshot: Snapshot, settings: Settings, wanted: Wanted, proc: s
 
 
 def _read_steady(
-    scope: PortRange | None, counters: Counters | None, settings: Settings, threads: int
+    scope: PortRange | None, counters: Counters | None, settings: Settings, wanted: Wanted
 ) -> Groups:
     """Read the groups again while the kernel says that they were changing."""
     reuse = settings.number("net.ipv4.tcp_tw_reuse", 0)
-    times = bool(reuse and settings.number("net.ipv4.tcp_timestamps", 1))
+    reused = bool(reuse and settings.number("net.ipv4.tcp_timestamps", 1))
     attempts = ATTEMPTS
     while True:
         attempts -= 1
         groups = read_groups(
             scope,
             counters,
-            threads=_threads(counters, threads),
-            times=times,
+            threads=_threads(counters, wanted.threads),
+            times=wanted.times or reused,
             witnesses=_are_few(counters),
         )
         if not (groups.interrupted and attempts):

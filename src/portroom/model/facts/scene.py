@@ -204,6 +204,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     remote endpoints first. ``elsewhere`` tells of keys in other namespaces, and
     ``ranges`` of the settings of all that could be entered, this one included.
 
+    ``here`` is the namespace that the user stands in, None where that does not matter.
+
     The rest is about one question: ``keys`` are those to judge, after the probe
     where one was made; ``reached`` what becomes of the remote before a port is
     looked for; ``address`` the local address asked about; ``holdings`` the sockets
@@ -219,6 +221,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     files: SystemFiles | Gap = not_looked_at("file-nr")
     elsewhere: tuple[Elsewhere, ...] | Gap = not_looked_at("namespaces")
     ranges: tuple[NamespaceRange, ...] | Gap = not_looked_at("namespaces")
+    here: NetnsId | None = None
     keys: tuple[Key, ...] = ()
     probed: Probed | None = None
     reached: tuple[Reached, ...] | Gap = ()
