@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from portroom.errors import KernelDataError
 from portroom.kernel.files import PROC, read_text
+from portroom.kernel.netstat import parse_count
 from portroom.model.facts.snapshot import Counters
 
 NO_IPV6 = "TCP6: inuse 0\nUDP6: inuse 0\nRAW6: inuse 0\nFRAG6: inuse 0 memory 0\n"
@@ -103,19 +104,10 @@ def parse_established(snmp: str) -> int:
     """
     Parse ``Tcp: CurrEstab`` of ``/proc/net/snmp``: ESTABLISHED and CLOSE_WAIT.
 
-    The file has two lines a protocol, the names and then the numbers.
-
     Raises:
         KernelDataError: There is no such count.
     """
-    lines = [line.split() for line in snmp.splitlines() if line.startswith("Tcp:")]
-    try:
-        names, numbers = lines
-        return int(numbers[names.index("CurrEstab")])
-    except (ValueError, IndexError):
-        raise KernelDataError(
-            f"snmp: expected two lines Tcp: with CurrEstab, got {snmp[:80]!r}."
-        ) from None
+    return parse_count(snmp, "Tcp", "CurrEstab", "snmp")
 
 
 def _lines(text: str, where: str) -> dict[str, dict[str, int]]:

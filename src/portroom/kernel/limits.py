@@ -127,9 +127,21 @@ def read_conntrack(proc: str = PROC) -> Usage:
 
     Source: Linux Documentation/networking/nf_conntrack-sysctl.rst.
     """
-    used, limit = (_numbers(key, proc) for key in (CONNTRACK_COUNT, CONNTRACK_MAX))
+    used, limit = read_tracked(proc), _numbers(CONNTRACK_MAX, proc)
     # A limit of 0 is none. Source: Linux net/netfilter/nf_conntrack_core.c, __nf_conntrack_alloc.
-    return Usage(used[0], limit[0]) if used and limit and limit[0] else UNKNOWN
+    return Usage(used, limit[0]) if used is not None and limit and limit[0] else UNKNOWN
+
+
+def read_tracked(proc: str = PROC) -> int | None:
+    """
+    Return how many connections the namespace of the thread tracks, None where the kernel cannot.
+
+    Raises:
+        OSError: The number is there and may not be read.
+        KernelDataError: It is no number.
+    """
+    numbers = _numbers(CONNTRACK_COUNT, proc)
+    return numbers[0] if numbers else None
 
 
 def read_tcp_memory(proc: str = PROC) -> Usage:

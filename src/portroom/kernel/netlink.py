@@ -24,6 +24,7 @@ from portroom.errors import KernelDataError
 
 NETLINK_ROUTE = 0
 NETLINK_SOCK_DIAG = 4
+NETLINK_NETFILTER = 12
 
 HEADER = struct.Struct("=IHHII")
 """Length, type, flags, sequence, port id."""
@@ -52,7 +53,7 @@ class Netlink:
     ``interrupted`` is True once a reply carried NLM_F_DUMP_INTR.
 
     Args:
-        protocol: NETLINK_ROUTE or NETLINK_SOCK_DIAG.
+        protocol: NETLINK_ROUTE, NETLINK_SOCK_DIAG or NETLINK_NETFILTER.
 
     Raises:
         OSError: This kernel, or a filter on system calls, refuses the socket.

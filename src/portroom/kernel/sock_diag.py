@@ -10,6 +10,7 @@ Source: Linux include/uapi/linux/inet_diag.h, sock_diag.h; net/ipv4/inet_diag.c.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 
 from portroom.errors import KernelDataError
 
@@ -34,6 +35,9 @@ REQ_BYTECODE = 1
 
 REQ_PROTOCOL = 3
 """Attribute of a request: a protocol over 255, such as MPTCP (262)."""
+
+TYPE_MASK = 0x3FFF
+"""NLA_TYPE_MASK: two bits of an attribute's number say that it is nested, or in network order."""
 
 NO_PORT_BIT = 0x01
 """Bit of SOCKOPT's second byte: IP_BIND_ADDRESS_NO_PORT is set."""
@@ -86,7 +90,20 @@ def attributes(message: bytes | memoryview, start: int) -> dict[int, bytes]:
     Raises:
         KernelDataError: One of them does not end where it says.
     """
-    found = {}
+    return dict(each_attribute(message, start))
+
+
+def each_attribute(message: bytes | memoryview, start: int) -> Iterator[tuple[int, bytes]]:
+    """
+    Yield number and value of each attribute, in their order: a list repeats its number.
+
+    Args:
+        message: One whole message.
+        start: Where the attributes begin.
+
+    Raises:
+        KernelDataError: One of them does not end where it says.
+    """
     while start + 4 <= len(message):
         length, number = struct.unpack_from("=HH", message, start)
         if not 4 <= length <= len(message) - start:
@@ -94,9 +111,8 @@ def attributes(message: bytes | memoryview, start: int) -> dict[int, bytes]:
                 f"netlink: expected an attribute of 4 to {len(message) - start} bytes, "
                 f"got one of {length}."
             )
-        found[number] = bytes(message[start + 4 : start + length])
+        yield number & TYPE_MASK, bytes(message[start + 4 : start + length])
         start += length + 3 & ~3
-    return found
 
 
 def messages(datagram: memoryview) -> list[memoryview]:

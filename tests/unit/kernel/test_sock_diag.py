@@ -48,7 +48,9 @@ def test_the_legacy_request_asks_for_both_families():
     assert struct.pack("=HH", 8, 1) + b"1234" == payload[60:]
 
 
-ATTRIBUTES = some.dictionaries(some.integers(0, 65535), some.binary(max_size=40), max_size=6)
+ATTRIBUTES = some.dictionaries(
+    some.integers(0, sock_diag.TYPE_MASK), some.binary(max_size=40), max_size=6
+)
 
 
 @given(ATTRIBUTES)
@@ -57,6 +59,21 @@ def test_attributes_are_read_as_they_were_written(values):
     chain = b"".join(sock_diag.attribute(number, value) for number, value in values.items())
 
     assert values == sock_diag.attributes(message(attributes=chain), 88)
+
+
+@pytest.mark.parametrize("flag", [0x8000, 0x4000])
+def test_flags_of_an_attribute_are_no_part_of_its_number(flag):
+    """Netfilter marks what is nested, others what is in network order."""
+    nested = sock_diag.attribute(7 | flag, b"1234")
+
+    assert {7: b"1234"} == sock_diag.attributes(nested, 0)
+
+
+def test_a_list_repeats_its_number():
+    """Each element is told, in their order, though all have one number."""
+    chain = b"".join(sock_diag.attribute(1, value) for value in (b"b", b"", b"a"))
+
+    assert [(1, b"b"), (1, b""), (1, b"a")] == list(sock_diag.each_attribute(chain, 0))
 
 
 @given(some.binary(max_size=120))

@@ -1,0 +1,236 @@
+"""A host that translates addresses, and tables of tracked connections that are full.
+
+Rules of this file:
+
+- the present namespace is the host in the middle; client and server are namespaces
+  beside it, which end with the child that made them;
+- a port range that is full is made by connections, each as real as any other;
+- nf_conntrack_max is one number for the whole machine, which no namespace may
+  change: so the table of a namespace is filled up to it, by entries of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.kernel import harness
+from tests.kernel.sockets import error_name, listener, take, tcp, udp
+
+SERVER_PORT = 9000
+
+LIMIT = Path("/proc/sys/net/netfilter/nf_conntrack_max")
+COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
+
+MOST_ENTRIES = 1_100_000
+"""A table larger than this is not filled: an entry costs some 300 bytes of the kernel."""
+
+
+class Beside:
+    """A namespace on the other end of a veth pair; this side's device is called *name*."""
+
+    def __init__(self, name: str, number: int) -> None:
+        self.here, self.there = f"10.{number}.0.1", f"10.{number}.0.2"
+        self.here6, self.there6 = f"fd00:{number}::1", f"fd00:{number}::2"
+        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        harness.unshare(harness.CLONE_NEWNET)
+        self._away = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        harness.set_up("lo")
+        self._enter(self._home)
+        run("ip", f"link add {name} type veth peer name far netns {self.path}")
+        _address(name, self.here, self.here6)
+        with self.inside():
+            _address("far", self.there, self.there6)
+            run("ip", f"route add default via {self.here}")
+            run("ip", f"-6 route add default via {self.here6}")
+
+    @property
+    def path(self) -> str:
+        """Return a path of the namespace, for as long as this process lives."""
+        return f"/proc/{os.getpid()}/fd/{self._away}"
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Be there for the length of a ``with`` block."""
+        self._enter(self._away)
+        try:
+            yield
+        finally:
+            self._enter(self._home)
+
+    @staticmethod
+    def _enter(handle: int) -> None:
+        """Move the calling thread into a namespace."""
+        if harness.LIBC.setns(handle, harness.CLONE_NEWNET) != 0:
+            raise OSError("setns")
+
+
+class NatHost:
+    """
+    The present namespace forwards from a client to a server, and translates sources.
+
+    The client is 10.7.0.2, the server 10.8.0.2 with TCP listeners and UDP sockets on
+    ``SERVER_PORT`` and the one after it; what the client sends arrives from 10.8.0.1.
+    ``remote`` and ``translated`` say so for tests. IPv6 likewise.
+
+    Args:
+        rule: The statement for what leaves towards the server, such as
+            ``masquerade to :50000-50009``; "" translates nothing and tracks all.
+    """
+
+    def __init__(self, rule: str = "masquerade to :50000-50009") -> None:
+        self.client, self.server = Beside("inside", 7), Beside("outside", 8)
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+        Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text("1")
+        self.remote, self.remote6 = self.server.there, self.server.there6
+        self.translated, self.translated6 = self.server.here, self.server.here6
+        nft(
+            "add table inet made",
+            "add chain inet made out { type nat hook postrouting priority 100; }",
+            f"add rule inet made out oifname outside meta l4proto {{ tcp, udp }} {rule}"
+            if rule
+            else "add rule inet made out ct state new counter",
+        )
+        with self.server.inside():
+            self._served = [
+                make(address, port)
+                for address in (self.remote, self.remote6)
+                for port in (SERVER_PORT, SERVER_PORT + 1)
+                for make in (listener, lambda *where: udp(where))
+            ]
+
+    def connect(self, port: int = SERVER_PORT, *, six: bool = False) -> socket.socket:
+        """
+        Return a TCP connection from the client; it waits about three seconds for an answer.
+
+        Raises:
+            OSError: ETIMEDOUT where no port is left for the translation.
+        """
+        remote = (self.remote6 if six else self.remote, port)
+        with self.client.inside():
+            return connect_soon(remote)
+
+    def fill(self, port: int = SERVER_PORT, at_most: int = 10) -> int:
+        """Connect until it times out, at most so many times; return how many connected."""
+        return take(lambda: self.connect(port), at_most).count
+
+    def one_more(self, port: int = SERVER_PORT) -> str:
+        """Return "ok", or the name of the errno of one more connect of the client."""
+        try:
+            self.connect(port)
+        except OSError as error:
+            return error_name(error)
+        return "ok"
+
+    def send(self, datagrams: int, port: int = SERVER_PORT) -> None:
+        """Send UDP datagrams from the client, each from a port of its own."""
+        with self.client.inside():
+            for _ in range(datagrams):
+                udp().sendto(b"x", (self.remote, port))
+
+
+def connect_soon(remote: tuple[str, int]) -> socket.socket:
+    """
+    Return a TCP connection, given up after one SYN more: about three seconds.
+
+    Raises:
+        OSError: ETIMEDOUT where nobody answers.
+    """
+    made = tcp(family=socket.AF_INET6 if ":" in remote[0] else socket.AF_INET)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
+    try:
+        made.connect(remote)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def track_all() -> None:
+    """Track the connections of the present namespace."""
+    nft(
+        "add table inet tracked",
+        "add chain inet tracked out { type filter hook output priority 0; }",
+        "add rule inet tracked out ct state new counter",
+    )
+
+
+def fill_table() -> int:
+    """
+    Fill the table of the present namespace; return how many entries it holds.
+
+    The entries are made by ctnetlink: UDP, seen to be answered, so that none is
+    given up for a new one. Nothing outside of this namespace is changed.
+
+    Raises:
+        RuntimeError: The limit of this machine is too high to be reached in a test.
+    """
+    limit = int(LIMIT.read_text())
+    if not 0 < limit <= MOST_ENTRIES:
+        raise RuntimeError(f"nf_conntrack_max is {limit}: too many entries to make")
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as handle:
+        handle.setsockopt(socket.SOL_SOCKET, 32, 1 << 20)  # SO_SNDBUFFORCE
+        made = 0
+        while int(COUNT.read_text()) <= limit and made < limit + 1000:
+            handle.send(b"".join(_entry(number) for number in range(made, made + 1000)))
+            made += 1000
+    return int(COUNT.read_text())
+
+
+ENTRY = struct.Struct(
+    "=IHHII BBH"  # header, family
+    "HH HHHH4sHH4s HHHHB3xHH2s2xHH2s2x"  # the tuple of the original direction
+    "HH HHHH4sHH4s HHHHB3xHH2s2xHH2s2x"  # and of replies
+    "HHI HHI"  # status, timeout
+)
+
+
+def _entry(number: int) -> bytes:
+    """Return the request to track one made up UDP connection."""
+    near = struct.pack("=4s", (0x0A640000 + number // 50_000).to_bytes(4, "big"))
+    port = (10_000 + number % 50_000).to_bytes(2, "big")
+    far, far_port = bytes([10, 200, 0, 1]), b"\x00\x35"
+    return ENTRY.pack(
+        ENTRY.size, 1 << 8, 0x401, number + 1, 0, 2, 0, 0,
+        *_tuple(1, near, far, port, far_port),
+        *_tuple(2, far, near, far_port, port),
+        8, 3, SEEN_AND_ASSURED, 8, 7, TIMEOUT_S,
+    )  # fmt: skip
+
+
+SEEN_AND_ASSURED = socket.htonl(0x2 | 0x4 | 0x8)
+"""IPS_SEEN_REPLY, IPS_ASSURED, IPS_CONFIRMED."""
+
+TIMEOUT_S = socket.htonl(600)
+
+
+def _tuple(which: int, source: bytes, target: bytes, port: bytes, to_port: bytes) -> list[object]:
+    """Return the fields of one direction, each with its attribute's header."""
+    return [
+        52, which | 0x8000, 20, 0x8001, 8, 1, source, 8, 2, target,
+        28, 0x8002, 5, 1, socket.IPPROTO_UDP, 6, 2, port, 6, 3, to_port,
+    ]  # fmt: skip
+
+
+def nft(*lines: str) -> None:
+    """Run lines of nft in the present namespace."""
+    subprocess.run(["nft", "-f", "-"], input="\n".join(lines), text=True, check=True)
+
+
+def run(program: str, words: str) -> str:
+    """Run a program in the present namespace and return what it prints."""
+    done = subprocess.run([program, *words.split()], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def _address(device: str, *addresses: str) -> None:
+    """Give a device its addresses, and bring it up."""
+    for address in addresses:
+        bits = "64 nodad" if ":" in address else "24"
+        run("ip", f"address add {address}/{bits} dev {device}")
+    harness.set_up(device)
