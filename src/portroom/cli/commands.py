@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sessions": ("sessions", "The sockets, as netstat lists them."),
     "settings": ("settings", "The settings that matter, now and at the next boot."),
     "boot": ("boot", "Which line decides at the next boot."),
+    "explain": ("explain", "Why a connect, bind or send fails, and what to do."),
+    "doctor": ("doctor", "Findings, each with evidence and remedy."),
     "set": ("set", "Change settings, with a plan before and a way back."),
     "plan": ("plan", "What `set` would write, kept in a file."),
     "apply": ("apply", "Carry out a plan that was kept."),

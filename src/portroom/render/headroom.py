@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from portroom.model.facts.answers import Headroom, Key, Status
+from portroom.model.facts.answers import Answer, Headroom, Key
 from portroom.model.facts.snapshot import Gap, NetnsId
 from portroom.model.laws.headroom import SPARE_PORTS
 from portroom.render import gaps, owners
@@ -224,7 +224,7 @@ def bar(key: Key, style: Style) -> str:
 
 
 def key_table(
-    found: Sequence[tuple[Headroom | Status, Key]], style: Style, *, netns: bool = False
+    found: Sequence[tuple[Answer, Key]], style: Style, *, netns: bool = False
 ) -> list[str]:
     """
     Return the table of keys.

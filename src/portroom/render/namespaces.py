@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from portroom.model.facts.answers import Status
 from portroom.render import gaps, headroom
+from portroom.render.brief_findings import brief_lines, findings_beside
 from portroom.render.drift import conflict_sentences, drift_sentences
 from portroom.render.flow import wrap
 from portroom.render.table import Cell, Column, as_table
@@ -43,7 +44,10 @@ def all_as_text(answers: Sequence[Status], style: Style) -> str:
     trials = [trial for answer in answers for trial in answer.trials]
     broken = dict.fromkeys(one for answer in answers for one in answer.broken_off)
     lines += ["", *trial_lines(trials, style), *broken_lines(list(broken), style)]
-    return "\n".join([*lines, *_drifts(answers, style), *gaps.footer(answers, style)]) + "\n"
+    lines += _drifts(answers, style)
+    found = [pair for answer in ranked for pair in findings_beside(answer)]
+    lines += brief_lines(found, style, named=True)
+    return "\n".join([*lines, *gaps.footer(answers, style)]) + "\n"
 
 
 def _drifts(answers: Sequence[Status], style: Style) -> list[str]:

@@ -15,6 +15,7 @@ from portroom.model.facts import codec
 from portroom.model.facts.answers import (
     SCHEMA_VERSION,
     Answer,
+    Findings,
     Headroom,
     Sessions,
     SettingsAnswer,
@@ -22,6 +23,7 @@ from portroom.model.facts.answers import (
 )
 from portroom.model.facts.boot_answer import Boot, BootOfKey
 from portroom.model.facts.change import ChangePlan
+from portroom.model.facts.explanation import Explanation
 from portroom.model.facts.journal import Changed, Journal
 
 ANSWERS: dict[str, type[Answer]] = {
@@ -30,6 +32,8 @@ ANSWERS: dict[str, type[Answer]] = {
     "sessions": Sessions,
     "settings": SettingsAnswer,
     "status": Status,
+    "explain": Explanation,
+    "doctor": Findings,
     "plan": ChangePlan,
     "set": Changed,
     "apply": Changed,
@@ -43,7 +47,7 @@ ANSWERS: dict[str, type[Answer]] = {
 ALONE: dict[str, type[Answer]] = {"boot": BootOfKey}
 """What a command answers of one thing alone, where it is not of namespaces."""
 
-TOGETHER = frozenset({"set", "apply", "confirm", "undo", "recover", "journal"})
+TOGETHER = frozenset({"explain", "set", "apply", "confirm", "undo", "recover", "journal"})
 """Commands with one answer, however many namespaces it is about."""
 
 SNAPSHOT = "snapshot"

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 
 from portroom.model.facts.answers import Key, RangeUse, Status
 from portroom.render import gaps, headroom, summary
+from portroom.render.brief_findings import brief_lines, findings_beside
 from portroom.render.document import as_json, as_json_line
 from portroom.render.drift import conflict_sentences, drift_sentences
 from portroom.render.flow import wrap
 from portroom.render.namespaces import all_as_text
 from portroom.render.table import as_csv
 from portroom.render.trials import broken_lines, trial_lines
-from portroom.render.units import Style, number, paint, plural, printable
+from portroom.render.units import Style, number, paint, plural
 
 __all__ = ["all_as_text", "as_csv_text", "as_json", "as_jsonl", "as_text"]
 
@@ -105,14 +106,12 @@ def _below(answer: Status, style: Style, *, short: bool = False) -> list[str]:
 
 
 def _findings(answer: Status, style: Style) -> list[str]:
-    """Return findings, drift and boot conflicts, a sentence each."""
+    """Return drift and boot conflicts, a sentence each, and the gravest findings."""
     texts = drift_sentences(answer.drift, style)
     texts += conflict_sentences(answer.boot_conflicts, style)
-    for finding in answer.findings:
-        text = f"{finding.severity.capitalize()}: {finding.name}: "
-        texts.append(text + printable(f"{finding.evidence} {finding.remedy}"))
     lines = [line for text in texts for line in wrap(text, style, hang="  ")]
-    return [paint(line, "yellow", style) for line in lines]
+    lines = [paint(line, "yellow", style) for line in lines]
+    return lines + brief_lines(findings_beside(answer), style)
 
 
 CSV_COLUMNS = (

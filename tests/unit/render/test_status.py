@@ -128,8 +128,8 @@ def test_a_doubt_is_said_in_words():
     )
 
 
-def test_drift_and_findings_are_a_sentence_each():
-    """What the next boot gives, and each rule that fired."""
+def test_drift_and_findings_are_told():
+    """What the next boot gives, the rule that fired, and which command tells more."""
     drift = Drift("range", "15000-64000", "15000-65000", "/etc/sysctl.conf", 3)
     finding = Finding("warning", "listener_in_range", "8080 listens.", "Reserve it.")
 
@@ -138,7 +138,8 @@ def test_drift_and_findings_are_a_sentence_each():
     assert (
         "Drift: range is 15000-64000, the next boot gives 15000-65000 "
         "(/etc/sysctl.conf:3).\n"
-        "Warning: listener_in_range: 8080 listens. Reserve it.\n"
+        "Warning: 8080 listens.\n"
+        "What to do: portroom doctor\n"
     ) in actual
 
 

@@ -1,0 +1,125 @@
+"""`portroom doctor`: what is wrong or will be, and what to do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from portroom.cli.options import ask, exit_statuses, output_options, source, source_options
+
+if TYPE_CHECKING:
+    from portroom.api.source import Source
+    from portroom.model.facts.answers import Findings
+
+FOUND = 1
+UNDECIDED = 3
+
+WATCHED_S = 1.0
+"""Seconds between two readings of the counters, unless asked otherwise."""
+
+
+@click.command(
+    epilog=exit_statuses(
+        _1="with --strict: there is a finding",
+        _3="could not be read; with --strict: no finding, but not every rule could look",
+    )
+)
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--strict", is_flag=True, help="Exit 1 if there is a finding, of any severity.")
+@click.option("--probe", is_flag=True, help="Let the kernel settle what is in doubt; no packet.")
+@click.option(
+    "--for",
+    "watched_s",
+    type=click.FloatRange(min=0, max=3600),
+    metavar="SECONDS",
+    help="Watch the counters so long; unasked 1, 0 is not at all.",
+)
+@output_options
+@source_options
+def doctor(
+    names: tuple[str, ...],
+    strict: bool,
+    output: str,
+    plain: bool,
+    netns: str | None,
+    all_netns: bool,
+    snapshot: str | None,
+    **asked: Any,
+) -> int:
+    """Findings, each with evidence and remedy.
+
+    The gravest first: critical, warning, info. Each with its numbers, what to do, the
+    command, and the page that tells more; then what could not be checked.
+
+    NAME is a finding, as `tight_key`, or advice that is often given, as `tcp_tw_recycle`
+    or `tcp_fin_timeout`: what it really does is told. Needs no root, though root sees
+    more; changes nothing.
+    """
+    from portroom.cli.output import show
+    from portroom.render import findings as screen
+
+    answers = _answers(source(netns, all_netns, snapshot), saved=snapshot is not None, **asked)
+    answers = [chosen(one, names) for one in answers]
+    show(answers, screen, output=output, plain=plain, all_netns=all_netns, pager=True)
+    return judged(answers) if strict else 0
+
+
+def _answers(
+    sources: Sequence[Source], *, saved: bool, probe: bool, watched_s: float | None
+) -> list[Findings]:
+    """Return the findings of each namespace, once the options do not contradict each other."""
+    from portroom.api import doctor as asking
+
+    for name, given in (("--probe", probe), ("--for", watched_s is not None)):
+        if saved and given:
+            raise click.UsageError(f"{name} asks the kernel: not with --snapshot.")
+    watch_s = WATCHED_S if watched_s is None else watched_s
+    if not saved:
+        tell_wait(watch_s, len(sources))
+    return ask(sources, lambda one: asking.doctor(one, settle=probe, watch_s=watch_s))
+
+
+def chosen(answer: Findings, names: Sequence[str]) -> Findings:
+    """Return an answer with the findings of some rules alone; no name is all."""
+    from msgspec.structs import replace
+
+    if not names:
+        return answer
+    return replace(
+        answer,
+        findings=tuple(one for one in answer.findings if one.name in names),
+        checked=tuple(name for name in answer.checked if name in names),
+        unchecked=tuple(name for name in answer.unchecked if name in names),
+    )
+
+
+def tell_wait(watch_s: float, namespaces: int = 1) -> None:
+    """Tell a person at a terminal what is waited for, if that is a second or more."""
+    from portroom.cli.output import talk
+    from portroom.render.units import duration, plural
+
+    total_s = watch_s * namespaces
+    if total_s < 1 or not (sys.stderr and sys.stderr.isatty()):
+        return
+    where = f" of {plural(namespaces, 'namespace')}" if namespaces > 1 else ""
+    talk(f"watching the counters{where} for {duration(total_s)} …")
+
+
+def judged(answers: Sequence[Findings]) -> int:
+    """
+    Return the exit status for `--strict`, and tell a doubt.
+
+    A finding, of any severity: 1. None, but not every rule could look: 3.
+    """
+    from portroom.cli.output import talk
+
+    if any(answer.findings for answer in answers):
+        return FOUND
+    missed = dict.fromkeys(name for answer in answers for name in answer.unchecked)
+    if not missed:
+        return 0
+    talk(f"Whether there is a finding cannot be decided: not checked: {', '.join(missed)}.")
+    return UNDECIDED
