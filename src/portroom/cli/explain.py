@@ -85,13 +85,15 @@ def explain(
     kernel itself, in a way that sends no packet and stops once two ports are free.
     Needs no root, though root sees more; changes nothing.
     """
-    from portroom.api import explain as asking
     from portroom.cli.doctor import tell_wait
     from portroom.cli.output import show
-    from portroom.render import explanation as screen
 
     question = _question(errno, pid=pid, **words)
     where = _source(netns, snapshot, pid)
+    # Wrong words are told without what only an answer needs.
+    from portroom.api import explain as asking
+    from portroom.render import explanation as screen
+
     if snapshot is None and question.error in asking.ON_THE_PATH:
         tell_wait(asking.WATCH_S)
     answer = asking.explain(question, where)
