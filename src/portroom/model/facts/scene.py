@@ -213,7 +213,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     read: Snapshot
-    around: Surroundings = Surroundings()
+    around: Surroundings = Surroundings(gaps=(not_looked_at("surroundings"),))
     before: Pulse | Gap = not_looked_at("counters")
     after: Pulse | Gap = not_looked_at("counters")
     translations: tuple[Translation, ...] | Gap = not_looked_at("translations")

@@ -28,6 +28,9 @@ RANGE_KEY = "net.ipv4.ip_local_port_range"
 
 DEFAULT_RANGE = PortRange(32768, 60999)
 
+TW_RECYCLE_KEY = "net.ipv4.tcp_tw_recycle"
+"""No kernel has it since Linux 4.12, and files still name it."""
+
 INT_MAX = 2**31 - 1
 UINT_MAX = 2**32 - 1
 

@@ -19,7 +19,7 @@ import msgspec
 
 from portroom.model.facts.boot import PROCESS, REAPPLY, BootFacts, BootProgram, BootWriter, Tuned
 from portroom.model.facts.gaps import Gap
-from portroom.model.facts.settings import SETTINGS
+from portroom.model.facts.settings import SETTINGS, TW_RECYCLE_KEY
 from portroom.model.facts.sysctl_files import (
     CREDENTIAL,
     DIRECTORIES,
@@ -46,7 +46,10 @@ KNOWN_EVIDENCE = frozenset({"process 1 is systemd"})
 LONG_LINE_BYTES = 1 << 20
 """A line as long as this ends the file for some programs, whatever it says."""
 
-JUDGED = tuple(row.key.replace(".", "/").encode() for row in SETTINGS)
+JUDGED = tuple(
+    key.replace(".", "/").encode() for key in (*(row.key for row in SETTINGS), TW_RECYCLE_KEY)
+)
+"""What a line may name and stay: settings of the table, and one that findings look for."""
 
 INNER_ENDS = re.compile(rb"([\r\0])")
 """What ends a line for some programs and not for others."""
