@@ -78,7 +78,7 @@ def find(name: str, proc: str = PROC, run: str = RUN) -> NetnsRef:
         if os.path.lexists(path):
             return _named(path, name, proc, run)
     if name.isascii() and name.isdecimal() and len(name) <= PID_DIGITS:
-        return _find_pid(int(name), proc, run)
+        return find_pid(int(name), proc, run)
     for ref in netns_names.survey(proc, run).namespaces:
         if ref.id.name == name:
             return ref
@@ -342,8 +342,14 @@ def _named(path: str, name: str, proc: str, run: str) -> NetnsRef:
     return NetnsRef(NetnsId(name, None, inode, kind), path)
 
 
-def _find_pid(pid: int, proc: str, run: str) -> NetnsRef:
-    """Return the namespace of a process."""
+def find_pid(pid: int, proc: str = PROC, run: str = RUN) -> NetnsRef:
+    """
+    Return the network namespace of a process.
+
+    Raises:
+        InvalidRequestError: There is no such process any more.
+        NotPermittedError: Looking at it is not allowed.
+    """
     path = f"{proc}/{pid}/ns/net"
     try:
         # A process that ended keeps its folder until its parent asks for it.

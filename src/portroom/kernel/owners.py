@@ -125,7 +125,7 @@ class _Walk:
             inodes = wanted_sockets(folder, self._wanted)
             if not inodes:
                 return False
-            self._add(inodes, _read_owner(pid, folder))
+            self._add(inodes, read_owner(pid, folder))
         except PermissionError:
             self.unreadable = True
             return False
@@ -175,8 +175,18 @@ def wanted_sockets(folder: int, wanted: set[int]) -> set[int]:
     return wanted.intersection(found)
 
 
-def _read_owner(pid: int, folder: int) -> Owner:
-    """Return who the process in *folder* is; OSError if it ended."""
+def read_owner(pid: int, folder: int) -> Owner:
+    """
+    Return who a process is.
+
+    Args:
+        pid: Its id.
+        folder: Descriptor of ``/proc/PID``.
+
+    Raises:
+        OSError: It ended.
+        ValueError: Its files cannot be read.
+    """
     stat = parse_stat(read_file("stat", folder))
     uid = parse_uid(read_file("status", folder))
     cgroup = _read_cgroup(folder)

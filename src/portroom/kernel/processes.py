@@ -97,6 +97,22 @@ def parse_uid(raw: bytes) -> int | None:
     return int(fields[1]) if found and len(fields) > 1 else None
 
 
+def parse_thread_group(raw: bytes) -> int:
+    r"""
+    Return the process that ``/proc/TID/status`` tells a thread to belong to.
+
+    Raises:
+        ValueError: There is no such line.
+
+    >>> parse_thread_group(b"Name:\tnginx\nState:\tS\nTgid:\t41\nPid:\t43\n")
+    41
+    """
+    _, found, rest = raw.partition(b"\nTgid:\t")
+    if not found:
+        raise ValueError(f"expected the status of a process, got {raw[:80]!r}")
+    return int(rest.split(None, 1)[0])
+
+
 def read_command(pid: int, proc: str = PROC) -> str | None:
     """Return what a process calls itself, None where it ended."""
     try:

@@ -63,7 +63,7 @@ def read_route(remote_address: str, from_address: str | None = None) -> Route:
     if is_wildcard(remote):
         family, remote = _packed(LOOPBACK[family])
     local = _packed_local(from_address, family)
-    device = _zone(remote_address)
+    device = zone_index(remote_address)
     with Netlink(NETLINK_ROUTE) as netlink:
         reply = netlink.ask(RTM_GETROUTE, request(family, remote, local, device))
     return parse_route(reply, family, remote, local)
@@ -143,8 +143,13 @@ def _packed_local(text: str | None, family: Family) -> bytes | None:
     return None if is_wildcard(local) else local
 
 
-def _zone(text: str) -> int:
-    """Return the index of the device behind ``%``, or 0."""
+def zone_index(text: str) -> int:
+    """
+    Return the index of the device behind ``%`` in an address, 0 where there is none.
+
+    Raises:
+        InvalidRequestError: No device has that name.
+    """
     _, _, zone = text.partition("%")
     if not zone:
         return 0
