@@ -163,7 +163,8 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
 
     ``state`` is the kernel's word; ``outgoing`` says that connect() of a process
     placed it there, or that it is what such a connection left: None where that
-    cannot be told. ``remote`` is None for a socket without one.
+    cannot be told. ``remote`` is None for a socket without one. ``v6only`` says
+    that an IPv6 socket is not in the way of IPv4, None where that is not told.
     """
 
     protocol: Protocol
@@ -171,6 +172,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     local: Endpoint
     remote: Endpoint | None
     outgoing: bool | None
+    v6only: bool | None = None
     owners: tuple[Owner, ...] = ()
 
 
