@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +12,11 @@ from portroom.cli.options import ask, exit_statuses, output_options, source, sou
 
 if TYPE_CHECKING:
     from portroom.api.source import Source
+    from portroom.model.advice.findings.myths import Myth
+    from portroom.model.advice.findings.table import Row
     from portroom.model.facts.answers import Findings
+
+    Rules = Mapping[str, tuple[Row, Myth | None]]
 
 FOUND = 1
 UNDECIDED = 3
@@ -21,13 +25,22 @@ WATCHED_S = 1.0
 """Seconds between two readings of the counters, unless asked otherwise."""
 
 
+def complete_name(_: click.Context, __: click.Parameter, begun: str) -> list[str]:
+    """Return the findings, and what people call a myth by, that begin so."""
+    from portroom.model.advice.findings.myths import MYTHS
+    from portroom.model.advice.findings.table import FINDINGS
+
+    words = [*FINDINGS, *(word for myth in MYTHS for word in myth.words if " " not in word)]
+    return [word for word in words if word.startswith(begun)]
+
+
 @click.command(
     epilog=exit_statuses(
         _1="with --strict: there is a finding",
         _3="could not be read; with --strict: no finding, but not every rule could look",
     )
 )
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_name)
 @click.option("--strict", is_flag=True, help="Exit 1 if there is a finding, of any severity.")
 @click.option("--probe", is_flag=True, help="Let the kernel settle what is in doubt; no packet.")
 @click.option(
@@ -58,17 +71,43 @@ def doctor(
     or `tcp_fin_timeout`: what it really does is told. Needs no root, though root sees
     more; changes nothing.
     """
-    from portroom.cli.output import show
-    from portroom.render import findings as screen
+    from portroom.cli.output import show, talk
+    from portroom.render.findings import Screen, myth_sentence
 
-    answers = _answers(source(netns, all_netns, snapshot), saved=snapshot is not None, **asked)
-    answers = [chosen(one, names) for one in answers]
-    show(answers, screen, output=output, plain=plain, all_netns=all_netns, pager=True)
+    rules = wanted(names)
+    sources = source(netns, all_netns, snapshot)
+    answers = _answers(sources, rules, saved=snapshot is not None, **asked)
+    answers = [chosen(one, rules) for one in answers]
+    myths = [myth for _, myth in rules.values() if myth is not None]
+    show(answers, Screen(myths), output=output, plain=plain, all_netns=all_netns, pager=True)
+    for myth in myths if output not in {"table", "wide"} else ():
+        talk(myth_sentence(myth))
     return judged(answers) if strict else 0
 
 
+def wanted(names: Sequence[str]) -> Rules:
+    """
+    Return the rules that are asked for by name, none for all.
+
+    Raises:
+        InvalidRequestError: A name means none; the nearest is named.
+    """
+    from portroom.model.advice.doctor import named
+    from portroom.model.advice.findings.myths import myth_named
+
+    # `doctor 1024 65535` is one myth, not two names.
+    words = [" ".join(names)] if myth_named(" ".join(names)) else names
+    found = [named(word) for word in words]
+    return {name: (row, myth) for name, row, myth in found}
+
+
 def _answers(
-    sources: Sequence[Source], *, saved: bool, probe: bool, watched_s: float | None
+    sources: Sequence[Source],
+    rules: Rules,
+    *,
+    saved: bool,
+    probe: bool,
+    watched_s: float | None,
 ) -> list[Findings]:
     """Return the findings of each namespace, once the options do not contradict each other."""
     from portroom.api import doctor as asking
@@ -76,13 +115,21 @@ def _answers(
     for name, given in (("--probe", probe), ("--for", watched_s is not None)):
         if saved and given:
             raise click.UsageError(f"{name} asks the kernel: not with --snapshot.")
-    watch_s = WATCHED_S if watched_s is None else watched_s
+    watch_s = unasked_s(rules) if watched_s is None else watched_s
     if not saved:
         tell_wait(watch_s, len(sources))
     return ask(sources, lambda one: asking.doctor(one, settle=probe, watch_s=watch_s))
 
 
-def chosen(answer: Findings, names: Sequence[str]) -> Findings:
+def unasked_s(rules: Rules) -> float:
+    """Return how long the counters are watched unasked: not where no rule needs them."""
+    from portroom.model.advice.findings.parts import CONNTRACK_STATS, COUNTS
+
+    needs = {part for row, _ in rules.values() for part in row.needs}
+    return 0.0 if rules and needs.isdisjoint({COUNTS, CONNTRACK_STATS}) else WATCHED_S
+
+
+def chosen(answer: Findings, names: Collection[str]) -> Findings:
     """Return an answer with the findings of some rules alone; no name is all."""
     from msgspec.structs import replace
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from portroom.model.advice.findings.myths import Myth
 from portroom.model.facts.answers import CRITICAL, INFO, SEVERITIES, WARNING, Finding, Findings
 from portroom.model.facts.snapshot import NetnsId
 from portroom.render import gaps, owners
@@ -20,7 +21,7 @@ from portroom.render.flow import TIED, joined, paragraphs, wrap
 from portroom.render.table import as_csv
 from portroom.render.units import Style, number, paint, plural, printable
 
-__all__ = ["all_as_text", "as_csv_text", "as_json", "as_jsonl", "as_text"]
+__all__ = ["Screen", "all_as_text", "as_csv_text", "as_json", "as_jsonl", "as_text"]
 
 NOUNS = {CRITICAL: ("critical", "critical"), WARNING: ("warning", "warnings"), INFO: ("info",) * 2}
 """One and several of a severity, where they are counted."""
@@ -32,6 +33,48 @@ class Found(NamedTuple):
     finding: Finding
     places: tuple[NetnsId, ...]
     commands: tuple[str, ...]
+
+
+class Screen:
+    """The screen of `portroom doctor`: myths that were asked about, then the findings."""
+
+    def __init__(self, myths: Sequence[Myth] = ()) -> None:
+        """Keep the myths that are told before the findings; data have no place for them."""
+        self.myths = tuple(myths)
+
+    def as_text(self, answer: Findings, style: Style) -> str:
+        """Return the myths and the findings of one namespace."""
+        return self.all_as_text([answer], style)
+
+    def all_as_text(self, answers: Sequence[Findings], style: Style) -> str:
+        """Return the myths and the findings of one or several namespaces."""
+        told = [line for one in self.myths for line in (*myth_lines(one, style), "")]
+        return "".join(f"{line}\n" for line in told) + all_as_text(answers, style)
+
+    def as_csv_text(self, answers: Sequence[Findings]) -> str:
+        """Return a line a finding of each namespace."""
+        return as_csv_text(answers)
+
+    def as_json(self, answer: Findings) -> str:
+        """Return one answer as a JSON object."""
+        return as_json(answer)
+
+    def as_jsonl(self, answer: Findings) -> str:
+        """Return a line a finding."""
+        return as_jsonl(answer)
+
+
+def myth_lines(myth: Myth, style: Style) -> list[str]:
+    """Return a myth refused: how it is, what they say, why not, and what to do instead."""
+    lines = [paint(line, "yellow", style) for line in wrap(f"{myth.title}.", style)]
+    lines += wrap(f'They say: "{myth.claim}"', style, indent=INDENT, hang=INDENT)
+    lines += wrap(myth.truth, style, indent=INDENT, hang=INDENT)
+    return lines + advice_lines(f"Instead: {myth.instead}", [myth.command], myth.page, style)
+
+
+def myth_sentence(myth: Myth) -> str:
+    """Return a myth refused, in one line, for a format that has no place for it."""
+    return f"{myth.title}: {myth.truth} Instead: {myth.instead} ({myth.page})"
 
 
 def as_text(answer: Findings, style: Style) -> str:

@@ -4,7 +4,10 @@ import io
 
 import pytest
 
+from portroom import cli
 from portroom.cli import doctor
+from portroom.model.advice.findings.myths import MYTHS
+from portroom.model.advice.findings.table import FINDINGS
 from tests.unit.render import advice_examples as made
 
 
@@ -66,3 +69,65 @@ def test_a_wait_is_told_at_a_terminal(monkeypatch, stream, watch_s, namespaces, 
     doctor.tell_wait(watch_s, namespaces)
 
     assert expected == stderr.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ((), {}),
+        (("tight_key", "same-parity"), {"tight_key": False, "same_parity": False}),
+        (("tcp_fin_timeout", "28231"), {"myth_fin_timeout": True, "myth_count": True}),
+        (("myth_tw_recycle",), {"myth_tw_recycle": True}),
+        (("1024", "65535"), {"myth_wide_range": True}),
+        (("1024-65535", "tight_key"), {"myth_wide_range": True, "tight_key": False}),
+    ],
+)
+def test_a_name_is_a_finding_or_a_myth(names, expected):
+    """By what people type, in one word or in two."""
+    actual = doctor.wanted(names)
+
+    assert expected == {name: myth is not None for name, (_, myth) in actual.items()}
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ((), doctor.WATCHED_S),
+        (("tcp_tw_recycle", "tight_key"), 0.0),
+        (("tight_key", "tw_buckets_low"), doctor.WATCHED_S),
+        (("conntrack_insert_failed",), doctor.WATCHED_S),
+    ],
+)
+def test_nobody_waits_for_what_no_rule_needs(names, expected):
+    """The counters are watched where a rule that was asked for looks at them."""
+    actual = doctor.unasked_s(doctor.wanted(names))
+
+    assert expected == actual
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("tigt_key",), "There is no finding 'tigt_key'. Did you mean 'tight_key'?"),
+        (("tcp_tw_recicle",), "Did you mean 'tcp_tw_recycle'?"),
+        (("--for", "-1"), "'--for'"),
+        (("--netns", "web", "--all-netns"), "--netns and --all-netns exclude each other."),
+    ],
+)
+def test_wrong_words_are_one_line_and_exit_2(capsys, words, told):
+    """What is wrong, and the nearest name."""
+    status = cli.run(["doctor", *words])
+
+    said = capsys.readouterr()
+    assert (2, "", 1) == (status, said.out, said.err.count("\n"))
+    assert told in said.err
+
+
+def test_names_are_completed():
+    """Findings, and what people call a myth by; each is understood."""
+    actual = doctor.complete_name(None, None, "")
+
+    assert set(FINDINGS) < set(actual)
+    assert {"tcp_tw_recycle", "1024-65535"} <= set(actual)
+    assert {myth.name for myth in MYTHS} <= doctor.wanted(actual).keys() <= FINDINGS.keys()
+    assert doctor.complete_name(None, None, "tcp_f") == ["tcp_fin_timeout"]

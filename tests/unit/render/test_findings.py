@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from portroom.model.advice.findings.myths import MYTHS, myth_named
 from portroom.model.facts.answers import Finding
 from portroom.model.facts.snapshot import Gap
 from portroom.render import findings, status
@@ -206,3 +207,38 @@ def test_what_status_tells_by_itself_is_not_told_twice():
     assert [] == without
     assert [drift, made.FULL] == [one for _, one in told]
     assert [made.FULL] == [one for _, one in beside]
+
+
+def test_a_myth_is_refused_before_the_findings():
+    """How it is, what they say, why not, what to do instead, and the page."""
+    answer = made.findings((), unchecked=())
+    myth = myth_named("tcp_fin_timeout")
+
+    text = findings.Screen([myth]).as_text(answer, Style(width=0))
+    lines = text.splitlines()
+
+    assert lines[:2] == [f"{myth.title}.", f'  They say: "{myth.claim}"']
+    assert lines[3:6] == [f"  Instead: {myth.instead}", f"    {myth.command}", f"  {myth.page}"]
+    assert text.endswith(findings.as_text(answer, Style(width=0)))
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_every_myth_fits_the_terminal_but_its_command(width):
+    """Each line, at each width."""
+    for myth in MYTHS:
+        for line in findings.myth_lines(myth, Style(width=width, ascii=True)):
+            assert line.isascii()
+            assert columns(line) <= width or line.strip() == myth.command
+
+
+def test_data_have_no_place_for_a_myth():
+    """A program gets what was found; the myth is one sentence for whoever looks."""
+    answer, screen = made.findings(), findings.Screen(MYTHS)
+
+    sentence = findings.myth_sentence(MYTHS[0])
+
+    assert findings.as_json(answer) == screen.as_json(answer)
+    assert findings.as_jsonl(answer) == screen.as_jsonl(answer)
+    assert findings.as_csv_text([answer]) == screen.as_csv_text([answer])
+    assert "\n" not in sentence
+    assert MYTHS[0].truth in sentence
