@@ -8,8 +8,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-from shlex import quote
-
 from portroom.model.facts.snapshot import NetnsId
 
 
@@ -37,7 +35,7 @@ def netns_option(netns: NetnsId | None) -> str:
     ' --netns 99'
     """
     word = _word(netns)
-    return f" --netns {quote(word)}" if word else ""
+    return f" --netns {_quoted(word)}" if word else ""
 
 
 def sysctl(key: str, value: int, netns: NetnsId | None = None) -> str:
@@ -63,7 +61,7 @@ def inside(command: str, netns: NetnsId | None) -> str:
     if netns is None or not word:
         return command
     if netns.kind == "named":
-        return f"ip netns exec {quote(word)} {command}"
+        return f"ip netns exec {_quoted(word)} {command}"
     return f"nsenter --net --target {word} {command}"
 
 
@@ -74,3 +72,10 @@ def _word(netns: NetnsId | None) -> str:
     if netns.kind == "named":
         return netns.name
     return "" if netns.pid is None else str(netns.pid)
+
+
+def _quoted(word: str) -> str:
+    """Return a word as a shell takes it."""
+    from shlex import quote  # costs start-up
+
+    return quote(word)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from portroom.model.advice import commands
-from portroom.model.advice.findings.myths import MYTHS
 from portroom.model.advice.findings.words import found
 from portroom.model.advice.spelling import EXAMPLE
 from portroom.model.advice.wording import count, listed
@@ -28,7 +28,7 @@ OLD_DEFAULT_RANGE = PortRange(32768, 61000)
 """The kernel's range before Linux 4.2, which many texts still have."""
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True):
     """A line of a sysctl file that sets something to a number."""
 
     file: str
@@ -142,6 +142,8 @@ def _belief(
     severity: str = INFO,
 ) -> Finding:
     """Return the finding of a myth, with what helps instead."""
+    from portroom.model.advice.findings.myths import MYTHS  # costs start-up
+
     myth = next(one for one in MYTHS if one.name == name)
     return found(severity, name, evidence, myth.instead, command=command, numbers=numbers)
 

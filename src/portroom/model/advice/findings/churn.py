@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from portroom.model.advice import commands
 from portroom.model.advice.findings.keys import CLIFF_RATIO
-from portroom.model.advice.findings.recipes import recipe_of
 from portroom.model.advice.findings.words import destination, found, key_numbers, program_words
 from portroom.model.advice.wording import count
 from portroom.model.facts.answers import INFO, WARNING, Finding, Key
@@ -40,7 +40,7 @@ Of 10 that come at random the next window has 7 to 13 in two of three cases.
 """
 
 
-class Inflow(NamedTuple):
+class Inflow(msgspec.Struct, frozen=True):
     """TIME_WAITs that come in on one key, and what it sustains, both a second."""
 
     local_address: str
@@ -129,7 +129,7 @@ def _until(flow: Inflow) -> str:
     """Return when no port is left, as a sentence; "" where that is not known."""
     if flow.full_s is None:
         return ""
-    if flow.full_s < 1:
+    if not flow.free_ports:
         return " No port is left."
     return f" {count(flow.free_ports, 'free port')} last {flow.full_s:,.0f} s at this rate."
 
@@ -167,6 +167,8 @@ def _of_key(
     scene: Scene, identity: tuple[str, str, str, str | None, int | None], told: set[str]
 ) -> Iterator[Finding]:
     """Yield the recipes for the programs of one key, each recipe once."""
+    from portroom.model.advice.findings.recipes import recipe_of  # costs start-up
+
     key = next(one for one in scene.keys if _identity(one) == identity)
     by_recipe: dict[str, list[Owner]] = {}
     for owner in key.owners:

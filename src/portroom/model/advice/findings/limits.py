@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+
+import msgspec
 
 from portroom.model.advice import commands
 from portroom.model.advice.findings.keys import NEARLY_FULL_RATIO, TIGHT_RATIO
@@ -37,7 +38,7 @@ MOST_TOLD = 5
 """Remote endpoints that are told."""
 
 
-class Rise(NamedTuple):
+class Rise(msgspec.Struct, frozen=True):
     """A counter: what it was, and by how much it rose while somebody watched."""
 
     total: int

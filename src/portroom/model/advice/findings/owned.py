@@ -7,7 +7,8 @@ server share what their master opened. What has no owner is of no program.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from portroom.model.facts.snapshot import Groups, GroupTable, Owners, Rows, Snapshot
 from portroom.model.facts.sockets import Family, Owner, Protocol, TcpState, address_text
@@ -17,7 +18,7 @@ GroupKey = tuple[Family, bytes]
 Identity = tuple[str, str | None, str | None]
 
 
-class Program(NamedTuple):
+class Program(msgspec.Struct, frozen=True):
     """The processes of one program, and its local ports by group key."""
 
     owners: tuple[Owner, ...]

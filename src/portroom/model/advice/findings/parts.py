@@ -47,11 +47,8 @@ def _ages(scene: Scene) -> Gap | None:
 
 
 def _owners(scene: Scene) -> Gap | None:
-    """Return why the processes are not known; without a socket there is none to know."""
-    owners, groups = scene.read.owners, scene.read.groups
-    if isinstance(groups, Groups) and not any(table.ports for table in groups.tables):
-        return None
-    return _gap(owners)
+    """Return why the processes are not known; where no port is held there is none to know."""
+    return _gap(scene.read.owners) if scene.keys else None
 
 
 def _boot(scene: Scene) -> Gap | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from portroom.model.advice.findings import (
     beliefs,
@@ -12,6 +13,7 @@ from portroom.model.advice.findings import (
     keys,
     limits,
     parts,
+    piles,
     ports,
     programs,
 )
@@ -22,7 +24,7 @@ from portroom.model.facts.scene import Scene
 Rule = Callable[[Scene], Iterator[Finding]]
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True):
     """
     One finding: what it is about, its rule, and the parts without which that cannot look.
     """
@@ -44,10 +46,9 @@ FINDINGS: Mapping[str, Row] = {
         churn.time_wait_inflow,
         (*SOCKETS, parts.AGES),
     ),
+    # What is published without a listener is told where somebody looked around.
     "listener_in_range": Row(
-        "A service listens inside the range",
-        ports.listener_in_range,
-        (*SOCKETS, parts.PORTS_AROUND),
+        "A service listens inside the range", ports.listener_in_range, SOCKETS
     ),
     "node_ports_in_range": Row(
         "NodePorts lie inside the range",
@@ -92,10 +93,10 @@ FINDINGS: Mapping[str, Row] = {
     ),
     "udp_port_each": Row(
         "A program uses a UDP port for each destination",
-        programs.udp_port_each,
+        piles.udp_port_each,
         (*SOCKETS, parts.OWNERS),
     ),
-    "close_wait_pile": Row("Connections are left in CLOSE_WAIT", programs.close_wait_pile, SOCKETS),
+    "close_wait_pile": Row("Connections are left in CLOSE_WAIT", piles.close_wait_pile, SOCKETS),
     "known_software": Row(
         "The program has a setting for this", churn.known_software, (*SOCKETS, parts.OWNERS)
     ),
