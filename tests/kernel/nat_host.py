@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from portroom.kernel.netstat import parse_count
 from tests.kernel import harness
-from tests.kernel.sockets import error_name, listener, take, tcp, udp
+from tests.kernel.sockets import error_name, family_of, listener, take, tcp, udp
 
 SERVER_PORT = 9000
 
@@ -28,7 +29,7 @@ LIMIT = Path("/proc/sys/net/netfilter/nf_conntrack_max")
 COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
 
 MOST_ENTRIES = 1_100_000
-"""A table larger than this is not filled: an entry costs some 300 bytes of the kernel."""
+"""A table larger than this is not filled: that would cost 330 MB of the kernel's memory."""
 
 
 class Beside:
@@ -81,9 +82,14 @@ class NatHost:
     Args:
         rule: The statement for what leaves towards the server, such as
             ``masquerade to :50000-50009``; "" translates nothing and tracks all.
+        match: What of it the rule is for.
     """
 
-    def __init__(self, rule: str = "masquerade to :50000-50009") -> None:
+    def __init__(
+        self,
+        rule: str = "masquerade to :50000-50009",
+        match: str = "meta l4proto { tcp, udp }",
+    ) -> None:
         self.client, self.server = Beside("inside", 7), Beside("outside", 8)
         Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
         Path("/proc/sys/net/ipv6/conf/all/forwarding").write_text("1")
@@ -92,7 +98,7 @@ class NatHost:
         nft(
             "add table inet made",
             "add chain inet made out { type nat hook postrouting priority 100; }",
-            f"add rule inet made out oifname outside meta l4proto {{ tcp, udp }} {rule}"
+            f"add rule inet made out oifname outside {match} {rule}"
             if rule
             else "add rule inet made out ct state new counter",
         )
@@ -106,7 +112,7 @@ class NatHost:
 
     def connect(self, port: int = SERVER_PORT, *, six: bool = False) -> socket.socket:
         """
-        Return a TCP connection from the client; it waits about three seconds for an answer.
+        Return a TCP connection from the client; it waits one second for an answer.
 
         Raises:
             OSError: ETIMEDOUT where no port is left for the translation.
@@ -118,6 +124,11 @@ class NatHost:
     def fill(self, port: int = SERVER_PORT, at_most: int = 10) -> int:
         """Connect until it times out, at most so many times; return how many connected."""
         return take(lambda: self.connect(port), at_most).count
+
+    def syns(self) -> int:
+        """Return how many SYNs the client has sent, those sent again included."""
+        with self.client.inside():
+            return syns()
 
     def one_more(self, port: int = SERVER_PORT) -> str:
         """Return "ok", or the name of the errno of one more connect of the client."""
@@ -136,19 +147,25 @@ class NatHost:
 
 def connect_soon(remote: tuple[str, int]) -> socket.socket:
     """
-    Return a TCP connection, given up after one SYN more: about three seconds.
+    Return a TCP connection, given up after one second and one or two SYNs.
 
     Raises:
         OSError: ETIMEDOUT where nobody answers.
     """
-    made = tcp(family=socket.AF_INET6 if ":" in remote[0] else socket.AF_INET)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
+    made = tcp(family=family_of(remote))
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 100)
     try:
         made.connect(remote)
     except OSError:
         made.close()
         raise
     return made
+
+
+def syns() -> int:
+    """Return how many SYNs this namespace has sent, where nothing else was sent again."""
+    snmp = Path("/proc/thread-self/net/snmp").read_text()
+    return sum(parse_count(snmp, "Tcp", name, "snmp") for name in ("ActiveOpens", "RetransSegs"))
 
 
 def track_all() -> None:
@@ -164,8 +181,9 @@ def fill_table() -> int:
     """
     Fill the table of the present namespace; return how many entries it holds.
 
-    The entries are made by ctnetlink: UDP, seen to be answered, so that none is
-    given up for a new one. Nothing outside of this namespace is changed.
+    They are seen to be answered, so that none is given up for a new one. It takes
+    three seconds for each million, and 300 MB of the kernel's memory until the
+    namespace ends; nothing outside of it is changed.
 
     Raises:
         RuntimeError: The limit of this machine is too high to be reached in a test.
@@ -173,14 +191,29 @@ def fill_table() -> int:
     limit = int(LIMIT.read_text())
     if not 0 < limit <= MOST_ENTRIES:
         raise RuntimeError(f"nf_conntrack_max is {limit}: too many entries to make")
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12) as handle:
-        handle.setsockopt(socket.SOL_SOCKET, 32, 1 << 20)  # SO_SNDBUFFORCE
-        made = 0
-        while int(COUNT.read_text()) <= limit and made < limit + 1000:
-            handle.send(b"".join(_entry(number) for number in range(made, made + 1000)))
-            made += 1000
+    add_entries(limit + 1)
     return int(COUNT.read_text())
 
+
+def add_entries(number: int, remotes: int = 1, translated: str = "") -> None:
+    """
+    Track made up UDP connections to port 53 of remotes from 10.200.0.0 on, by ctnetlink.
+
+    Args:
+        number: How many; those over the limit are refused by the kernel.
+        remotes: How many remotes they are spread over, evenly.
+        translated: The address that their sources are translated to, ports kept;
+            then there may be 50,000 for each remote.
+    """
+    suffix = _source_nat(translated) if translated else b""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as handle:
+        handle.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 1 << 20)
+        for start in range(0, number, 1000):
+            numbers = range(start, min(number, start + 1000))
+            handle.send(b"".join(_entry(one, remotes, suffix) for one in numbers))
+
+
+NETLINK_NETFILTER, SO_SNDBUFFORCE = 12, 32
 
 ENTRY = struct.Struct(
     "=IHHII BBH"  # header, family
@@ -188,25 +221,28 @@ ENTRY = struct.Struct(
     "HH HHHH4sHH4s HHHHB3xHH2s2xHH2s2x"  # and of replies
     "HHI HHI"  # status, timeout
 )
+CREATE_NEW = 0x1 | 0x400
+"""NLM_F_REQUEST, NLM_F_CREATE: nothing is answered, but for errors."""
 
-
-def _entry(number: int) -> bytes:
-    """Return the request to track one made up UDP connection."""
-    near = struct.pack("=4s", (0x0A640000 + number // 50_000).to_bytes(4, "big"))
-    port = (10_000 + number % 50_000).to_bytes(2, "big")
-    far, far_port = bytes([10, 200, 0, 1]), b"\x00\x35"
-    return ENTRY.pack(
-        ENTRY.size, 1 << 8, 0x401, number + 1, 0, 2, 0, 0,
-        *_tuple(1, near, far, port, far_port),
-        *_tuple(2, far, near, far_port, port),
-        8, 3, SEEN_AND_ASSURED, 8, 7, TIMEOUT_S,
-    )  # fmt: skip
-
-
-SEEN_AND_ASSURED = socket.htonl(0x2 | 0x4 | 0x8)
+ANSWERED = socket.htonl(0x2 | 0x4 | 0x8)
 """IPS_SEEN_REPLY, IPS_ASSURED, IPS_CONFIRMED."""
 
 TIMEOUT_S = socket.htonl(600)
+
+
+def _entry(number: int, remotes: int, suffix: bytes) -> bytes:
+    """Return the request to track one connection."""
+    turn, remote = divmod(number, remotes)
+    near = (0x0A640000 + turn // 50_000).to_bytes(4, "big")
+    far = (0x0AC80000 + remote).to_bytes(4, "big")
+    ports = (10_000 + turn % 50_000).to_bytes(2, "big"), b"\0\x35"
+    fixed = ENTRY.pack(
+        ENTRY.size + len(suffix), 1 << 8, CREATE_NEW, number + 1, 0, socket.AF_INET, 0, 0,
+        *_tuple(1, near, far, *ports),
+        *_tuple(2, far, near, *ports[::-1]),
+        8, 3, ANSWERED, 8, 7, TIMEOUT_S,
+    )  # fmt: skip
+    return fixed + suffix
 
 
 def _tuple(which: int, source: bytes, target: bytes, port: bytes, to_port: bytes) -> list[object]:
@@ -215,6 +251,12 @@ def _tuple(which: int, source: bytes, target: bytes, port: bytes, to_port: bytes
         52, which | 0x8000, 20, 0x8001, 8, 1, source, 8, 2, target,
         28, 0x8002, 5, 1, socket.IPPROTO_UDP, 6, 2, port, 6, 3, to_port,
     ]  # fmt: skip
+
+
+def _source_nat(address: str) -> bytes:
+    """Return the attribute CTA_NAT_SRC: this address, whatever port is free."""
+    packed = socket.inet_aton(address)
+    return struct.pack("=HHHH4sHH4s", 20, 0x8006, 8, 1, packed, 8, 2, packed)
 
 
 def nft(*lines: str) -> None:

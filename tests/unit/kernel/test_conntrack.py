@@ -141,12 +141,14 @@ def test_too_many_are_told_to_be(monkeypatch):
     """
     Beyond the bounds the counting stops.
     """
+    three = [connection(source=bytes([10, 8, 0, remote])) for remote in (2, 3, 4)]
     monkeypatch.setattr(conntrack, "MOST_REMOTES", 1)
 
-    assert not Held().count([connection(), connection(source=b"\x0a\x08\0\3")])
+    assert Held().count(three[:2])
+    assert not Held().count(three)
 
     monkeypatch.undo()
     monkeypatch.setattr(conntrack, "MOST_CONNECTIONS", 2)
 
-    assert Held().count([connection()])
-    assert not Held().count([connection()] * 2)
+    assert Held().count(three[:1] * 2)
+    assert not Held().count(three[:1] * 3)
