@@ -34,13 +34,18 @@ LOOKS = {FOUND: "red", POSSIBLE: "yellow", UNKNOWN: "yellow", RULED_OUT: "green"
 MOST_KEYS = 3
 """Keys that are told unless wide."""
 
+OF_KEYS = frozenset(
+    {"key_full", "ports_blocked", "narrowed_range", "bind0_pool_full", "udp_pool_full"}
+)
+"""Causes that the table of keys shows."""
+
 
 def as_text(answer: Explanation, style: Style) -> str:
     """Return why it fails, for a terminal."""
     told = _told(answer, style)
     sections = [headline(answer, style), *told]
-    sections.append(_keys(answer, style) if told or style.wide else [])
-    sections.append(_listed("Could not look at:", of(answer, UNKNOWN), style))
+    sections.append(_keys(answer, style))
+    sections.append(_listed("Could not look at:", of(answer, UNKNOWN), style, hint=not told))
     sections.append(_listed("Ruled out:", of(answer, RULED_OUT), style))
     sections.append(gaps.footer([answer], style))
     return "\n".join(paragraphs(sections)) + "\n"
@@ -138,23 +143,34 @@ def _told(answer: Explanation, style: Style) -> list[list[str]]:
 
 
 def _keys(answer: Explanation, style: Style) -> list[str]:
-    """Return the keys that were judged, the tightest first."""
+    """Return the keys that were judged, the tightest first, where a cause is about them."""
+    told = {cause.name for cause in (*of(answer, FOUND), *of(answer, POSSIBLE))}
+    if not answer.keys or (OF_KEYS.isdisjoint(told) and not style.wide):
+        return []
     keys = sorted(answer.keys, key=headroom.tightness)
     shown = keys if style.wide else keys[:MOST_KEYS]
-    return headroom.key_table([(answer, key) for key in shown], style) if shown else []
+    return headroom.key_table([(answer, key) for key in shown], style)
 
 
-def _listed(heading: str, causes: Sequence[Cause], style: Style) -> list[str]:
-    """Return causes as a list: the name, what was seen, and a command on its own line."""
-    if not causes:
-        return []
-    lines = [paint(heading, "bold", style)]
+def _listed(
+    heading: str, causes: Sequence[Cause], style: Style, *, hint: bool = False
+) -> list[str]:
+    """
+    Return causes as a list: the name, and what was seen or not.
+
+    Args:
+        heading: What is told of all of them.
+        causes: Ruled out, or unknown.
+        style: Its width holds but for commands.
+        hint: Whether each is told with its command; wide has them anyhow.
+    """
+    lines = [paint(heading, "bold", style)] if causes else []
     for cause in causes:
         text = f"{printable(cause.name)}: {printable(cause.sentence)}"
         look = LOOKS[UNKNOWN] if cause.verdict == UNKNOWN else ""
         wrapped = wrap(text, style, indent=INDENT, hang=INDENT * 2)
         lines += [paint(line, look, style) for line in wrapped]
-        if cause.verdict == UNKNOWN and cause.command:
+        if cause.command and (hint or style.wide):
             lines.append(INDENT * 3 + printable(cause.command))
     return lines
 

@@ -74,7 +74,7 @@ def myth_lines(myth: Myth, style: Style) -> list[str]:
 
 def myth_sentence(myth: Myth) -> str:
     """Return a myth refused, in one line, for a format that has no place for it."""
-    return f"{myth.title}: {myth.truth} Instead: {myth.instead} ({myth.page})"
+    return f"{myth.title}. {myth.truth} Instead: {myth.instead} ({myth.page})"
 
 
 def as_text(answer: Findings, style: Style) -> str:

@@ -33,6 +33,9 @@ TIGHT_RATIO = 0.8
 
 BAR_CELLS = 8
 
+EXHAUSTED_BY = {"tcp": "EADDRNOTAVAIL", "udp": "EAGAIN"}
+"""What connect() gets where no port is left, by protocol."""
+
 COLUMNS = (
     Column("NETNS", least=6, drop=1),
     Column("DESTINATION", least=21, middle=True),
@@ -78,6 +81,8 @@ def all_as_text(answers: Sequence[Headroom], style: Style) -> str:
     elif found:
         lines += ["", *key_table(found, style, netns=several)]
         lines += _omitted(sum(answer.keys_omitted for answer in answers), style)
+    if tightest is not None and tightest.exhausted:
+        lines += ["", *wrap(way_on(tightest, where), style)]
     return "\n".join([*lines, "", *gaps.footer(answers, style)]) + "\n"
 
 
@@ -174,6 +179,16 @@ def doubt(key: Key, netns: NetnsId | None = None) -> str:
         words = f"portroom headroom {destination(key)} --probe{last}{option(netns)}"
         text += f" Settle it with: {words}"
     return text
+
+
+def way_on(key: Key, netns: NetnsId | None = None) -> str:
+    """Return which command tells why a key is exhausted, and what to do."""
+    error = "EADDRINUSE" if key.operation == "bind0" else EXHAUSTED_BY[key.protocol]
+    end = f"--from {printable(key.local_address)} --proto {key.protocol}"
+    if key.remote_address is not None:
+        end = f"--remote {destination(key)} --from {printable(key.local_address)}"
+    command = f"portroom explain {error} {end}{option(netns)}"
+    return f"Why, and what to do: {command}"
 
 
 def option(netns: NetnsId | None) -> str:

@@ -35,7 +35,6 @@ DESTINATION       HELD  FREE  OCCUPANCY         STATE      WHO
 Could not look at:
   other_namespace: Other namespaces could not be entered: that needs
     CAP_SYS_ADMIN.
-      sudo portroom explain EADDRNOTAVAIL --remote 10.0.0.20:5432
 
 Ruled out:
   tuple_clash: No local port was named.
@@ -120,9 +119,7 @@ def test_every_line_fits_the_terminal_but_commands(width):
     lines = explanation.as_text(made.explanation(), Style(width=width)).splitlines()
 
     commands = [line for line in lines if line.strip().startswith(("portroom", "sudo"))]
-    assert [made.KEY_FULL.command, made.NARROWED.command, made.NOT_SEEN.command] == [
-        line.strip() for line in commands
-    ]
+    assert [made.KEY_FULL.command, made.NARROWED.command] == [line.strip() for line in commands]
     assert all(columns(line) <= width for line in lines if line not in commands)
 
 
@@ -133,6 +130,24 @@ def test_the_process_asked_about_is_named():
     lines = explanation.as_text(answer, Style(width=0)).splitlines()
 
     assert lines[1] == "Seen from nginx (pid 4312, nginx.service)."
+
+
+def test_without_a_cause_the_next_command_is_with_what_was_not_seen():
+    """What was found has its own; then, and in wide, the list has them as well."""
+    undecided = made.explanation([made.NOT_SEEN, *made.RULED_OUT])
+    command = f"      {made.NOT_SEEN.command}\n"
+
+    assert command in explanation.as_text(undecided, Style(width=80))
+    assert command in explanation.as_text(made.explanation(), Style(width=80, wide=True))
+    assert command not in explanation.as_text(made.explanation(), Style(width=80))
+
+
+def test_keys_are_shown_where_a_cause_is_about_them():
+    """A port that a listener has is no matter of keys; wide has them all the same."""
+    taken = made.explanation([made.cause("port_taken", "found", "nginx listens on it.")])
+
+    assert "DESTINATION" not in explanation.as_text(taken, Style(width=80))
+    assert "DESTINATION" in explanation.as_text(taken, Style(width=80, wide=True))
 
 
 def test_of_many_keys_the_tightest_are_shown():

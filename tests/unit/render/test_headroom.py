@@ -222,3 +222,29 @@ def test_json_lines_have_a_key_each():
     actual = [json.loads(line)["occupancy_ratio"] for line in lines]
 
     assert actual == [key.occupancy_ratio for key in examples.KEYS]
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (
+            examples.EXHAUSTED,
+            "EADDRNOTAVAIL --remote [2001:db8:12:34::1234]:8443 --from 2001:db8::1 --netns web",
+        ),
+        (
+            examples.key(None, held=examples.ELIGIBLE, protocol="udp", local="0.0.0.0"),
+            "EAGAIN --from 0.0.0.0 --proto udp --netns web",
+        ),
+        (
+            examples.key(None, held=examples.ELIGIBLE, operation="bind0", local="0.0.0.0"),
+            "EADDRINUSE --from 0.0.0.0 --proto tcp --netns web",
+        ),
+    ],
+)
+def test_an_exhausted_key_says_which_command_tells_why(key, expected):
+    """With the error that programs get; a key with a free port has no such line."""
+    full = headroom.as_text(examples.headroom([key], where=examples.netns()), Style(width=0))
+    free = headroom.as_text(examples.headroom([examples.TIGHT]), Style(width=0))
+
+    assert f"\n\nWhy, and what to do: portroom explain {expected}\n\n" in full
+    assert "portroom explain" not in free
