@@ -335,20 +335,6 @@ def test_a_full_table_times_out_and_counts(netns):
     assert (0, 0) == (after.insert_failed, after.early_dropped)
 
 
-def test_the_limit_of_the_machine_is_not_for_a_namespace_to_change(netns):
-    """
-    So a full table is made by entries, never by a lower limit.
-    """
-
-    def job():
-        return attempt(lambda: nat_host.LIMIT.write_text("10"))
-
-    before = nat_host.LIMIT.read_text()
-
-    assert netns(job) in {"EACCES", "EPERM"}
-    assert before == nat_host.LIMIT.read_text()
-
-
 def test_a_hundred_thousand_connections(netns):
     """
     They are counted within a second or so, in some megabytes, and every descriptor is closed.

@@ -154,7 +154,6 @@ def read_translations(limit: int, proc: str = PROC) -> tuple[Translation, ...] |
         with closing(nfnetlink.dump(nfnetlink.CONNTRACK, CT_GET, TRANSLATED)) as messages:
             if not held.count(messages):
                 return Gap("translations", "there are too many to be counted", AFFECTS)
-        rules = read_nat_rules() if held.ports else ()
     except PermissionError:
         return Gap("translations", "connections may not be listed (needs CAP_NET_ADMIN)", AFFECTS)
     except OSError as error:
@@ -162,7 +161,16 @@ def read_translations(limit: int, proc: str = PROC) -> tuple[Translation, ...] |
         return Gap("translations", f"connections could not be listed ({name})", AFFECTS)
     except KernelDataError as error:
         return Gap("translations", error.message, AFFECTS)
+    rules = _rules() if held.ports else ()
     return tuple(_translation(key, ports, rules) for key, ports in held.fullest(limit))
+
+
+def _rules() -> tuple[NatRule, ...]:
+    """Return the rules that translate sources; none on a kernel without nf_tables."""
+    try:
+        return read_nat_rules()
+    except (OSError, KernelDataError):
+        return ()  # no rule tells then, and the connections are still worth telling
 
 
 class Held:
