@@ -1,0 +1,192 @@
+"""The pools of ports that a question is about: how many ports of each, and who holds them.
+
+A pool is what one search chooses from: towards one destination for TCP connect,
+on one local address for bind() to port 0 and for UDP.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from portroom.model.facts.answers import Key
+from portroom.model.facts.explanation import ExplainQuestion
+from portroom.model.facts.gaps import Gap
+from portroom.model.facts.scene import Reached, Scene
+from portroom.model.facts.snapshot import Groups, Settings
+from portroom.model.facts.sockets import Operation, Protocol, packed_address
+from portroom.model.laws.buckets import Buckets, buckets
+from portroom.model.laws.headroom import KeysWanted, as_key, find_keys
+from portroom.model.laws.occupancy import KeyId, own_sockets
+from portroom.model.laws.scope import within
+
+NEAR_FULL_RATIO = 0.95
+"""Held from here on, a burst of a moment ago may have had all the rest."""
+
+SHARE_THAT_COUNTS = 0.05
+"""Who holds less of an exhausted pool did not exhaust it: one listener in a whole range."""
+
+MOST_KEYS = 5
+"""Keys without a remote that are judged where the scene brings none."""
+
+
+class Pool(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    The eligible ports of one TCP connect search, by what becomes of them.
+
+    own + blocked + in doubt + free = eligible. ``own_doubtful`` are TIME_WAITs of
+    the destination that may be reused, ``blocked_doubtful`` ports of connections to
+    elsewhere that may have bound first. ``key`` is None for a destination that
+    nothing is connected to.
+    """
+
+    key: Key | None
+    eligible: int
+    own: int
+    blocked: int
+    own_doubtful: int
+    blocked_doubtful: int
+    free: int
+
+    @property
+    def in_doubt(self) -> int:
+        """Return how many ports the kernel does not tell of."""
+        return self.own_doubtful + self.blocked_doubtful
+
+    @property
+    def exhausted(self) -> bool:
+        """Say whether surely no port is left of those that there are."""
+        return self.eligible > 0 and not self.free and not self.in_doubt
+
+    @property
+    def maybe_exhausted(self) -> bool:
+        """Say whether no port is surely left."""
+        return self.eligible > 0 and not self.free
+
+    @property
+    def near_full(self) -> bool:
+        """Say whether so few are left that a burst takes them."""
+        return self.eligible > 0 and self.own + self.blocked >= NEAR_FULL_RATIO * self.eligible
+
+    def counts(self, ports: int) -> bool:
+        """Say whether so many ports are a share worth naming."""
+        return ports > 0 and ports >= SHARE_THAT_COUNTS * self.eligible
+
+
+def unread(scene: Scene) -> Gap | None:
+    """Return why ports cannot be counted, None where they can."""
+    for part in (scene.read.settings, scene.read.groups):
+        if isinstance(part, Gap):
+            return part
+    return None
+
+
+def connect_keys(scene: Scene) -> tuple[Key, ...]:
+    """Return the TCP connect keys that the scene brings, the fullest first."""
+    keys = [
+        key
+        for key in scene.keys
+        if key.protocol == Protocol.TCP.value and key.operation == Operation.CONNECT.value
+    ]
+    return tuple(sorted(keys, key=lambda key: (key.free_ports, key.free_ports_max)))
+
+
+def connect_pools(scene: Scene) -> tuple[Pool, ...]:
+    """Return the pool of each TCP connect key, the fullest first."""
+    settings, groups = scene.read.settings, scene.read.groups
+    if isinstance(settings, Gap) or isinstance(groups, Gap):
+        return ()
+    inside = within(groups, settings.ephemeral)
+    shared = buckets(inside, settings, scene.read.features)
+    return tuple(_pool(key, scene, inside, settings, shared) for key in connect_keys(scene))
+
+
+def new_pool(scene: Scene) -> Pool | None:
+    """Return the pool of a destination that nothing is connected to."""
+    settings, groups = scene.read.settings, scene.read.groups
+    if isinstance(settings, Gap) or isinstance(groups, Gap):
+        return None
+    inside = within(groups, settings.ephemeral)
+    shared = buckets(inside, settings, scene.read.features)
+    said = scene.probed
+    out = set(said.blocked) & shared.open_ports if said else set()
+    doubtful = len(shared.doubtful - out)
+    blocked = shared.blocked_ports + len(out)
+    return Pool(
+        key=None,
+        eligible=shared.eligible_ports,
+        own=0,
+        blocked=blocked,
+        own_doubtful=0,
+        blocked_doubtful=doubtful,
+        free=shared.eligible_ports - blocked - doubtful,
+    )
+
+
+def key_id(key: Key) -> KeyId:
+    """Return what a key of an answer is about."""
+    family, local = packed_address(key.local_address)
+    protocol, operation = Protocol(key.protocol), Operation(key.operation)
+    if key.remote_address is None:
+        return KeyId(protocol, operation, family, local)
+    remote = packed_address(key.remote_address)[1]
+    return KeyId(protocol, operation, family, local, remote, key.remote_port or 0)
+
+
+def _pool(key: Key, scene: Scene, inside: Groups, settings: Settings, shared: Buckets) -> Pool:
+    """Return the ports of one key by who holds them; the key's figures are after the probe."""
+    mine = own_sockets(key_id(key), inside, settings, scene.read.features)
+    said = scene.probed
+    own = shared.open_ports.intersection(set().union(*mine.held))
+    own -= set(said.blocked) if said else set()
+    doubtful = [
+        port
+        for port, surely in mine.reusable.items()
+        if not surely and port in shared.open_ports - shared.doubtful - own
+    ]
+    own_doubtful = min(len(doubtful), key.doubtful_ports)
+    return Pool(
+        key=key,
+        eligible=key.eligible_ports,
+        own=min(len(own), key.held_ports),
+        blocked=max(key.held_ports - len(own), 0),
+        own_doubtful=own_doubtful,
+        blocked_doubtful=key.doubtful_ports - own_doubtful,
+        free=key.free_ports,
+    )
+
+
+def local_keys(
+    asked: ExplainQuestion, scene: Scene, protocol: Protocol, operation: Operation
+) -> tuple[Key, ...]:
+    """Return the keys without a remote that a question is about, the fullest first."""
+    brought = tuple(
+        key
+        for key in scene.keys
+        if key.protocol == protocol.value and key.operation == operation.value
+    )
+    if not brought and unread(scene) is None:
+        remotes = () if operation is Operation.BIND0 else tuple(one.remote for one in went(scene))
+        wanted = KeysWanted(protocol, operation, remotes, asked.from_address, MOST_KEYS)
+        brought = tuple(as_key(one) for one in find_keys(scene.read, wanted).measured)
+    return tuple(sorted(brought, key=lambda key: (key.free_ports, key.free_ports_max)))
+
+
+def went(scene: Scene) -> tuple[Reached, ...]:
+    """Return what became of each remote; none where that could not be asked."""
+    return () if isinstance(scene.reached, Gap) else scene.reached
+
+
+def no_search(asked: ExplainQuestion, scene: Scene) -> str:
+    """Return why the kernel looks for no port at all, as a sentence; "" where it does."""
+    if asked.from_port:
+        return f"The port is named ({asked.from_port}), so the kernel chooses none."
+    if scene.address is not None and scene.address.error:
+        return (
+            f"bind() to {scene.address.address} fails before a port is looked for, "
+            f"with {scene.address.error}."
+        )
+    refused = went(scene)
+    if refused and all(one.error for one in refused):
+        one = refused[0]
+        return f"connect() to {one.remote} fails before a port is looked for, with {one.error}."
+    return ""

@@ -1,0 +1,167 @@
+"""What was seen of the ports of a destination, in sentences: who holds how many, and how."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from portroom.model.advice.causes.pools import Pool
+from portroom.model.advice.causes.words import (
+    count,
+    owners_words,
+    percent,
+    remote_of,
+    states_words,
+)
+from portroom.model.facts.answers import Key
+from portroom.model.facts.gaps import Gap
+from portroom.model.facts.scene import Scene
+from portroom.model.facts.snapshot import Groups, Settings
+from portroom.model.facts.sockets import Endpoint, Family, Kind, Protocol, address_text
+
+KIND_WORDS = {
+    Kind.LISTENER: "listeners",
+    Kind.CHILD: "connections that were accepted there",
+    Kind.BOUND: "sockets that are bound and not connected",
+    Kind.EXPLICIT: "connections from a port that the program named",
+}
+"""What surely keeps a port from everybody; a port that several keep counts once, the first."""
+
+NONE_ELIGIBLE = "Every port of the range is reserved: there is none that could be held."
+
+
+def held_by_own(pool: Pool, key: Key) -> str:
+    """Return how many ports the destination's own connections hold, in which states."""
+    text = (
+        f"{_share(pool.own, pool.eligible)} held by connections from {key.local_address} to "
+        f"{remote_of(key)}: {states_words(key.states)}."
+    )
+    if pool.blocked:
+        text += f" The other {pool.blocked:,} are blocked for every destination."
+    return text + owners_words(key.owners)
+
+
+def nearly(pool: Pool, key: Key) -> str:
+    """Return that few are left: a failure of a moment ago may have met none."""
+    free = f"{'is' if pool.free == 1 else 'are'} free"
+    return (
+        f"Now {count(pool.free, 'port')} of {pool.eligible:,} {free} towards {remote_of(key)}, and "
+        f"connections to it hold {pool.own:,} ({states_words(key.states)}): a burst takes the "
+        f"rest.{owners_words(key.owners)}"
+    )
+
+
+def not_by_own(pool: Pool, key: Key) -> str:
+    """Return why a destination is not full of its own connections."""
+    if not pool.eligible:
+        return NONE_ELIGIBLE
+    if pool.free:
+        return f"{_free(pool)} towards {remote_of(key)} from {key.local_address}."
+    return (
+        f"Connections to {remote_of(key)} itself hold only {pool.own:,} of "
+        f"{count(pool.eligible, 'port')}."
+    )
+
+
+def blocked(pool: Pool, scene: Scene) -> str:
+    """Return how many ports are out for every destination, and what keeps them."""
+    text = f"{_share(pool.blocked, pool.eligible)} out for every destination{_by(pool, scene)}."
+    if pool.own:
+        text += f" Connections to the destination itself hold {pool.own:,}."
+    return text
+
+
+def not_blocked(pool: Pool) -> str:
+    """Return why ports are not blocked for all."""
+    if not pool.eligible:
+        return NONE_ELIGIBLE
+    kept = f"{pool.blocked:,} are blocked for every destination."
+    if pool.free:
+        return f"{_free(pool)}; {kept}"
+    return f"Of {count(pool.eligible, 'port')} only {kept}"
+
+
+def doubt(pool: Pool, scene: Scene) -> str:
+    """Return what the kernel does not tell of the ports that are left."""
+    settings = scene.read.settings
+    same_parity = isinstance(settings, Settings) and settings.ephemeral.same_parity
+    parts = []
+    if pool.own_doubtful:
+        waits = count(pool.own_doubtful, "TIME_WAIT")
+        parts.append(f"whether {waits} of the destination may be reused")
+    if pool.blocked_doubtful == 1 and same_parity:
+        parts.append(
+            "whether the search meets the last port, since both ends of the range are even or "
+            "both odd"
+        )
+    elif pool.blocked_doubtful:
+        ports = count(pool.blocked_doubtful, "port")
+        parts.append(f"whether {ports} of connections to elsewhere were bound before connect()")
+    return f"The kernel does not tell {', nor '.join(parts)}."
+
+
+def _share(part: int, eligible: int) -> str:
+    """Return so many of all ports, to stand before what they are."""
+    if part == eligible:
+        return f"All {count(eligible, 'port')} that the kernel may choose are"
+    verb = "is" if part == 1 else "are"
+    return (
+        f"{part:,} of the {count(eligible, 'port')} that the kernel may choose "
+        f"({percent(part, eligible)}) {verb}"
+    )
+
+
+def _free(pool: Pool) -> str:
+    """Return how many ports are surely free."""
+    least = "At least " if pool.in_doubt else ""
+    verb = "is" if pool.free == 1 else "are"
+    return f"{least}{count(pool.free, 'port')} of {pool.eligible:,} {verb} free"
+
+
+def _by(pool: Pool, scene: Scene) -> str:
+    """Return by what ports are kept from everybody, after a colon."""
+    kinds = _kinds(scene)
+    words = [f"{len(ports):,} by {KIND_WORDS[kind]}" for kind, ports in kinds.items() if ports]
+    asked_for = pool.blocked - sum(map(len, kinds.values()))
+    if asked_for > 0:
+        words.append(
+            f"{asked_for:,} by connections that bound before they connected, as the kernel says "
+            f"when asked{_mostly_to(scene)}"
+        )
+    return ": " + ", ".join(words) if words else ""
+
+
+def _kinds(scene: Scene) -> dict[Kind, set[int]]:
+    """Return the eligible ports that are surely out, each under the first kind that has it."""
+    settings, groups = scene.read.settings, scene.read.groups
+    ports: dict[Kind, set[int]] = {kind: set() for kind in KIND_WORDS}
+    if isinstance(settings, Gap) or isinstance(groups, Gap):
+        return ports
+    for table in groups.tables:
+        if table.protocol is Protocol.TCP and table.kind in ports:
+            ports[table.kind].update(*table.ports.values())
+    accepted = (one.local_port for one in groups.inbound if one.protocol is Protocol.TCP)
+    ports[Kind.CHILD].update(accepted)
+    seen: set[int] = set()
+    for kind, some in ports.items():
+        inside = {port for port in some - seen if port in settings.ephemeral}
+        ports[kind] = {port for port in inside if port not in settings.reserved}
+        seen |= ports[kind]
+    return ports
+
+
+def _mostly_to(scene: Scene) -> str:
+    """Return where most of the connections go whose ports the probe was refused."""
+    groups, said = scene.read.groups, scene.probed
+    if not isinstance(groups, Groups) or said is None:
+        return ""
+    refused = {*said.held, *said.blocked}
+    remotes: Counter[tuple[Family, bytes]] = Counter()
+    for table in groups.tables:
+        if table.protocol is Protocol.TCP and table.kind is Kind.UNKNOWN:
+            for key, ports in table.ports.items():
+                remotes[table.family, key[18:34] + key[:2]] += len(refused.intersection(ports))
+    for (family, packed), sockets in remotes.most_common(1):
+        if sockets:
+            port = int.from_bytes(packed[16:], "big")
+            return f", most of them to {Endpoint(address_text(family, packed[:16]), port)}"
+    return ""

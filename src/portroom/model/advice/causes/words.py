@@ -1,0 +1,133 @@
+"""Words and commands that several causes share.
+
+Names of processes, devices and namespaces are hostile text: whoever prints escapes
+it, and what goes into a command is quoted for the shell here.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+
+from portroom.model.advice.wording import LISTED, count, listed, owner_words
+from portroom.model.facts.answers import Key
+from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
+from portroom.model.facts.scene import Scene
+from portroom.model.facts.snapshot import NetnsId
+from portroom.model.facts.sockets import Endpoint, Owner
+
+
+def percent(part: int, whole: int) -> str:
+    """
+    Return a share in whole percent, rounded down; less than one is said so.
+
+    >>> percent(9, 10), percent(1, 28232), percent(0, 5)
+    ('90 %', '<1 %', '0 %')
+    """
+    if not part or not whole:
+        return "0 %"
+    return f"{part * 100 // whole} %" if part * 100 >= whole else "<1 %"
+
+
+def states_words(states: Mapping[str, int]) -> str:
+    """
+    Return sockets by state, the most first.
+
+    >>> states_words({"ESTABLISHED": 1120, "TIME_WAIT": 27112})
+    '27,112 TIME_WAIT, 1,120 ESTABLISHED'
+    """
+    most = sorted(states.items(), key=lambda entry: (-entry[1], entry[0]))
+    return listed([f"{sockets:,} {state}" for state, sockets in most])
+
+
+def owners_words(owners: Iterable[Owner]) -> str:
+    """
+    Return a sentence that names the processes with most sockets; "" for none.
+
+    >>> owners_words([Owner(7, 1, "web", 0, None, None, 1200)])
+    ' Most of them belong to web (pid 7).'
+    """
+    most = sorted(owners, key=lambda one: (-one.sockets, one.pid))
+    if not most:
+        return ""
+    names = listed([owner_words(one) for one in most])
+    return f" Most of them belong to {names}." if len(most) <= LISTED else f" Owners: {names}."
+
+
+def gap_words(gap: Gap) -> str:
+    """
+    Return why something is not known, to stand after a colon.
+
+    >>> gap_words(Gap("rows", NOT_LOOKED_AT)), gap_words(Gap("rows", "EPERM"))
+    ('nobody looked', 'EPERM')
+    """
+    return "nobody looked" if gap.reason.startswith(NOT_LOOKED_AT) else gap.reason.rstrip(".")
+
+
+def remote_of(key: Key) -> str:
+    """Return the remote endpoint of a connect key."""
+    return str(Endpoint(key.remote_address or "", key.remote_port or 0))
+
+
+def command(scene: Scene, *words: str) -> str:
+    """Return a portroom command that looks where the scene was read."""
+    return f"portroom {shlex.join(words)}{option(scene)}"
+
+
+def option(scene: Scene) -> str:
+    """Return what a command must add to look where the scene was read; "" for here."""
+    netns = scene.read.netns
+    if scene.here is not None and same_netns(scene.here, netns):
+        return ""
+    return netns_option(netns)
+
+
+def netns_option(netns: NetnsId) -> str:
+    """
+    Return what a command must add to look into a namespace; "" for the host's.
+
+    >>> netns_option(NetnsId("a b", 1, 2, "named"))
+    " --netns 'a b'"
+    """
+    if netns.kind == "host":
+        return ""
+    name = netns.name if netns.kind == "named" else netns.pid
+    return "" if name is None else f" --netns {shlex.quote(str(name))}"
+
+
+def same_netns(one: NetnsId, other: NetnsId) -> bool:
+    """Say whether two are one namespace: by the cookie, by the inode without one."""
+    if one.cookie is not None and other.cookie is not None:
+        return one.cookie == other.cookie
+    return one.inode == other.inode
+
+
+def netns_words(netns: NetnsId) -> str:
+    """
+    Return what a namespace is called in a sentence.
+
+    >>> netns_words(NetnsId("shop", 1, 2, "named"))
+    'network namespace shop'
+    """
+    return (
+        "the host's network namespace"
+        if netns.kind == "host"
+        else (f"network namespace {netns.name}")
+    )
+
+
+__all__ = [
+    "command",
+    "count",
+    "gap_words",
+    "listed",
+    "netns_option",
+    "netns_words",
+    "option",
+    "owner_words",
+    "owners_words",
+    "percent",
+    "remote_of",
+    "same_netns",
+    "states_words",
+]
