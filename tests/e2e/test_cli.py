@@ -18,7 +18,10 @@ import portroom.render
 from portroom import __version__
 
 COMMAND = str(Path(sys.executable).with_name("portroom"))
-COMMANDS = ("status", "headroom", "sessions", "settings", "boot", "snapshot", "completion")
+COMMANDS = (
+    "status", "headroom", "sessions", "settings", "boot", "explain", "doctor", "snapshot",
+    "completion",
+)  # fmt: skip
 READING = ("status", "headroom", "sessions", "settings")
 SCHEMAS = Path(portroom.render.__file__).parent / "schemas"
 DEADLINE_S = 30

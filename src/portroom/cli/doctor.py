@@ -152,7 +152,7 @@ def tell_wait(watch_s: float, namespaces: int = 1) -> None:
     if total_s < 1 or not (sys.stderr and sys.stderr.isatty()):
         return
     where = f" of {plural(namespaces, 'namespace')}" if namespaces > 1 else ""
-    talk(f"watching the counters{where} for {duration(total_s)} …")
+    talk(f"watching the counters{where} for {duration(total_s)}")
 
 
 def judged(answers: Sequence[Findings]) -> int:

@@ -54,8 +54,8 @@ def test_a_name_chooses_its_rule():
 @pytest.mark.parametrize(
     ("stream", "watch_s", "namespaces", "expected"),
     [
-        (Terminal, 1.0, 1, "portroom: watching the counters for 1 s …\n"),
-        (Terminal, 2.0, 3, "portroom: watching the counters of 3 namespaces for 6 s …\n"),
+        (Terminal, 1.0, 1, "portroom: watching the counters for 1 s\n"),
+        (Terminal, 2.0, 3, "portroom: watching the counters of 3 namespaces for 6 s\n"),
         (Terminal, 0.5, 1, ""),
         (Terminal, 0.0, 9, ""),
         (io.StringIO, 60.0, 1, ""),

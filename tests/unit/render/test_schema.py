@@ -8,7 +8,7 @@ import pytest
 
 import portroom.render
 from portroom.render import document, schema
-from tests.unit.render import examples
+from tests.unit.render import advice_examples, examples
 
 SHIPPED = Path(portroom.render.__file__).parent / "schemas"
 
@@ -36,6 +36,9 @@ def test_no_other_schema_is_shipped():
         ("headroom", examples.headroom()),
         ("status", examples.status()),
         ("status", examples.status([], use=None, sessions=None)),
+        ("status", examples.status(findings=[advice_examples.FULL, advice_examples.PARITY])),
+        ("doctor", advice_examples.findings()),
+        ("doctor", advice_examples.findings(())),
     ],
 )
 def test_what_is_written_is_valid(command, answer):
@@ -45,6 +48,22 @@ def test_what_is_written_is_valid(command, answer):
 
     jsonschema.validate(json.loads(document.as_json(answer)), rules)
     jsonschema.validate(json.loads(every), rules)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        advice_examples.explanation(),
+        advice_examples.explanation((), keys=(), error=None, errno=None, protocol=None),
+        advice_examples.explanation(local_address="::1", process=examples.owner()),
+    ],
+)
+def test_an_explanation_is_valid(answer):
+    """There is one alone, whatever was asked."""
+    rules = json.loads(schema.as_json_schema("explain"))
+
+    jsonschema.validate(json.loads(document.as_json(answer)), rules)
+    assert "Namespaces" not in rules["$defs"]
 
 
 def test_a_missing_field_is_invalid():
