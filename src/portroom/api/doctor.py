@@ -1,1 +1,152 @@
 """Doctor: what is wrong, or will be, and what to do about it. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from portroom.api import scene as reading
+from portroom.api.source import Live, Saved, Source
+from portroom.errors import InvalidRequestError, NotSupportedError
+from portroom.kernel import namespaces
+from portroom.kernel.conntrack import read_translations
+from portroom.kernel.elsewhere import read_ranges
+from portroom.kernel.probe import probe
+from portroom.kernel.rows import RowsQuery
+from portroom.kernel.snapshot import Wanted, read_key_owners
+from portroom.kernel.surroundings import read_surroundings
+from portroom.model.advice.doctor import diagnose
+from portroom.model.advice.findings.programs import suspects
+from portroom.model.facts.answers import Findings
+from portroom.model.facts.gaps import Gap
+from portroom.model.facts.ports import PortRange, PortSet
+from portroom.model.facts.scene import Probed, Scene
+from portroom.model.facts.snapshot import Counters, Snapshot
+from portroom.model.facts.sockets import Endpoint, Protocol, TcpState
+from portroom.model.laws.headroom import KeysWanted, as_key, find_keys, owners_by_key
+
+__all__ = ["doctor"]
+
+TIGHTEST = 20
+"""Keys that are judged."""
+
+ROWS_UP_TO = 50_000
+"""TCP sockets up to which each is looked at with its owner; above, only those that may stay."""
+
+STAYING = frozenset({TcpState.LISTEN, TcpState.BOUND_INACTIVE, TcpState.CLOSE_WAIT})
+
+NOBODY = Endpoint("127.0.0.1", 9)
+"""
+A remote that a probe asks about a port for everybody: nothing is sent there.
+
+Port 9 discards; whoever is connected there holds the port of that connection alone.
+"""
+
+
+def doctor(source: Source, *, settle: bool = False, watch_s: float = 1.0) -> Findings:
+    """
+    Return what is wrong in one namespace, the gravest first.
+
+    Args:
+        source: The kernel or a saved Snapshot.
+        settle: Let the kernel itself settle which programs bind before they connect.
+        watch_s: Seconds between two readings of counters.
+
+    Raises:
+        InvalidRequestError: A saved Snapshot cannot be probed.
+        NotPermittedError: The namespace may not be entered.
+    """
+    if isinstance(source, Saved):
+        if settle:
+            raise InvalidRequestError(
+                "A saved Snapshot cannot be probed: only a running kernel answers --probe.",
+                "Leave out --probe or --snapshot.",
+            )
+        return _answer(_with_keys(Scene(read=source.snapshot)))
+    return source.run(lambda: _answer(_seen(source, settle=settle, watch_s=watch_s)))
+
+
+def _seen(source: Live, *, settle: bool, watch_s: float) -> Scene:
+    """Read the scene in the namespace of the calling thread."""
+    before = reading.pulse()
+    boots_here = source.known is None or source.known.kind == "host"
+    read = source.take(Wanted(groups=True, all_ports=True, boot=boots_here, times=True))
+    scene = _with_keys(Scene(read=_with_sockets(_with_owners(read))))
+    around = read_surroundings(read.netns, reading.owners_of(scene.read))
+    scene = msgspec.structs.replace(
+        scene,
+        around=around,
+        translations=read_translations(TIGHTEST),
+        ranges=reading.or_gap("namespaces", lambda: read_ranges(namespaces.survey()), "findings"),
+    )
+    if settle:
+        scene = _settled(scene)
+    after = reading.later_pulse(before, watch_s)
+    return msgspec.structs.replace(scene, before=before, after=after)
+
+
+def _with_owners(read: Snapshot) -> Snapshot:
+    """Return a Snapshot with the owners of its tightest keys."""
+    if isinstance(read.settings, Gap):
+        return read
+    keys = find_keys(read, KeysWanted(limit=TIGHTEST))
+    owners = read_key_owners(keys.measured, read.settings.ephemeral, read.netns)
+    return msgspec.structs.replace(read, owners=owners)
+
+
+def _with_sockets(read: Snapshot) -> Snapshot:
+    """Return a Snapshot with its sockets one by one, or those that may stay where they are many."""
+    counters = read.counters
+    few = isinstance(counters, Counters) and (
+        counters.tcp_inuse + counters.tcp6_inuse + counters.tcp_tw <= ROWS_UP_TO
+    )
+    tcp = RowsQuery((Protocol.TCP,)) if few else RowsQuery((Protocol.TCP,), STAYING)
+    return reading.with_rows(read, tcp, RowsQuery((Protocol.UDP,)))
+
+
+def _with_keys(scene: Scene) -> Scene:
+    """Return a scene with its tightest keys."""
+    read = scene.read
+    known = owners_by_key(read.owners)
+    keys = tuple(
+        as_key(one, known.get((one.id.protocol.value, one.id.group_key, one.id.family), ()))
+        for one in find_keys(read, KeysWanted(limit=TIGHTEST)).measured
+    )
+    return msgspec.structs.replace(scene, keys=keys)
+
+
+def _settled(scene: Scene) -> Scene:
+    """Return a scene in which the kernel said which suspicious ports nobody else gets."""
+    ports = {port for one in suspects(scene) for port in one.ports}
+    if not ports:
+        return scene
+    try:
+        said = probe(NOBODY, NOBODY.address, sorted(ports))
+    except (NotSupportedError, InvalidRequestError) as error:
+        gap = Gap("probe", error.message, ("findings",))
+        read = msgspec.structs.replace(scene.read, gaps=(*scene.read.gaps, gap))
+        return msgspec.structs.replace(scene, read=read)
+    return msgspec.structs.replace(
+        scene, probed=Probed(free=_ports(said.free), blocked=_ports(said.held))
+    )
+
+
+def _ports(numbers: Iterable[int]) -> PortSet:
+    """Return ports as a set of runs."""
+    return PortSet(PortRange(port, port) for port in numbers)
+
+
+def _answer(scene: Scene) -> Findings:
+    """Return the answer: what the rules find in a scene."""
+    read = scene.read
+    found = diagnose(scene)
+    return Findings(
+        host=read.host,
+        taken_at=read.taken_at,
+        netns=read.netns,
+        gaps=(*read.gaps, *scene.around.gaps),
+        findings=found.findings,
+        checked=found.checked,
+        unchecked=found.unchecked,
+    )

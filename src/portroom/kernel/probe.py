@@ -57,7 +57,8 @@ def probe(remote: Endpoint, local_address: str, ports: Iterable[int], *, enough:
         NotSupportedError: This kernel cannot be asked without a packet, or the
             network refuses before the search for a port.
     """
-    free, held = set(), set()
+    free: set[int] = set()
+    held: set[int] = set()
     for port in ports:
         if enough and len(free) >= enough:
             break
