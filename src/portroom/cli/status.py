@@ -24,7 +24,8 @@ def status(
     How many more connections fit to the tightest destination; the local port
     range and its size; the tightest destinations with who holds their ports;
     sessions by state, and what `ss -s` prints; settings that the next boot changes;
-    changes on trial; what could not be seen. Needs no root, changes nothing.
+    the gravest three findings; changes on trial; what could not be seen. Needs no root,
+    changes nothing.
     """
     from portroom.api import look
     from portroom.api.trials import with_trials

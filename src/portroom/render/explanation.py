@@ -34,6 +34,11 @@ LOOKS = {FOUND: "red", POSSIBLE: "yellow", UNKNOWN: "yellow", RULED_OUT: "green"
 MOST_KEYS = 3
 """Keys that are told unless wide."""
 
+TRACED = frozenset({"EADDRNOTAVAIL", "EADDRINUSE", "EAGAIN"})
+"""Errors that the command TRACE sees."""
+
+TRACE = "portroom trace"
+
 OF_KEYS = frozenset(
     {"key_full", "ports_blocked", "narrowed_range", "bind0_pool_full", "udp_pool_full"}
 )
@@ -65,7 +70,15 @@ def headline(answer: Explanation, style: Style) -> list[str]:
     """Return the answer in one sentence, in the colour of what was found."""
     verdict, text = conclusion(answer)
     lines = [paint(line, LOOKS[verdict], style) for line in wrap(text, style)]
-    return lines + (_process(answer, style) if answer.process else [])
+    lines += _process(answer, style) if answer.process else []
+    return lines + ([] if verdict in {FOUND, POSSIBLE} else _catching(answer, style))
+
+
+def _catching(answer: Explanation, style: Style) -> list[str]:
+    """Return how to see the next failure as it happens, where that can be seen."""
+    if answer.error not in TRACED:
+        return []
+    return [*wrap("It may have passed. See the next one as it happens:", style), f"  {TRACE}"]
 
 
 def conclusion(answer: Explanation) -> tuple[str, str]:

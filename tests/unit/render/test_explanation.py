@@ -142,6 +142,24 @@ def test_without_a_cause_the_next_command_is_with_what_was_not_seen():
     assert command not in explanation.as_text(made.explanation(), Style(width=80))
 
 
+@pytest.mark.parametrize(
+    ("causes", "error", "expected"),
+    [
+        (made.RULED_OUT, "EADDRNOTAVAIL", True),
+        ([made.NOT_SEEN], "EAGAIN", True),
+        (made.RULED_OUT, "ETIMEDOUT", False),
+        (made.RULED_OUT, None, False),
+        ([made.KEY_FULL], "EADDRNOTAVAIL", False),
+        ([made.NARROWED], "EADDRNOTAVAIL", False),
+    ],
+)
+def test_what_is_not_found_may_come_back(causes, error, expected):
+    """The next failure is seen as it happens, where the trace sees such ones."""
+    text = explanation.as_text(made.explanation(causes, error=error), Style(width=40))
+
+    assert expected == ("\n  portroom trace\n" in text)
+
+
 def test_keys_are_shown_where_a_cause_is_about_them():
     """A port that a listener has is no matter of keys; wide has them all the same."""
     taken = made.explanation([made.cause("port_taken", "found", "nginx listens on it.")])
