@@ -18,6 +18,9 @@ CONNECT, BIND = "connect", "bind"
 
 AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
 
+OTHER_FAMILY = 0
+"""A socket that is none of these, as of netlink: AF_UNSPEC, which no socket has."""
+
 Address = tuple[str, int]
 """Address text and port, as ``("10.0.0.1", 443)``."""
 
@@ -38,9 +41,10 @@ class Raw(msgspec.Struct, frozen=True, kw_only=True):
         operation: ``connect`` or ``bind``.
         errno: Positive number of the error.
         tid: The thread, by its number in the first pid namespace.
-        family: AF_UNIX (1), AF_INET (2) or AF_INET6 (10); another number where the
-            address was of another family; None where nothing tells.
-        protocol: ``tcp``, ``udp``, or None where nothing tells.
+        family: AF_UNIX (1), AF_INET (2), AF_INET6 (10), or 0 for a socket of another
+            family; None where nothing tells.
+        protocol: ``tcp``, ``udp``, or another of IP (``sctp``, ``raw``, …); None
+            where nothing tells, or there is none.
         searched: The search for a local port failed.
         local: The local end; None where it is not known, or has neither address
             nor port.

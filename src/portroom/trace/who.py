@@ -1,0 +1,241 @@
+"""
+Who failed: from the number of a thread to its process.
+
+Rules of this file:
+
+- the kernel tells threads by their numbers in the first pid namespace: where
+  ``/proc`` is of another one, they mean nothing here and are not looked up;
+- a number may have become another's: what started after the failure is not it;
+- who is gone is told by the last command that tracing noted for the number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from portroom.kernel.cgroups import NO_CGROUP, Cgroup, parse_cgroup
+from portroom.kernel.files import PROC
+from portroom.kernel.netns_names import describe
+from portroom.kernel.processes import (
+    INITIAL_PID_NAMESPACE,
+    open_folder,
+    parse_stat,
+    parse_uid,
+    read_file,
+)
+from portroom.model.facts.failure import FailedProcess
+from portroom.trace.tracefs import read_whole
+
+FRESH_NS = 250_000_000
+"""How long what was read of a thread holds: it may exec, or enter another namespace."""
+
+NAME_FRESH_NS = 5_000_000_000
+"""How long the name of a network namespace holds."""
+
+MOST_SEEN = 512
+"""Threads that are remembered, each with an open descriptor."""
+
+CGROUP_BYTES = 1 << 16
+
+
+class Seen(NamedTuple):
+    """A thread as it was read; ``folder`` is a descriptor of ``/proc/TID``, None if gone."""
+
+    process: FailedProcess
+    folder: int | None
+    read_at_ns: int
+
+
+class Who:
+    """
+    Finds processes, and remembers them for a moment.
+
+    Args:
+        top: Descriptor of the top folder of tracefs.
+        proc: Where procfs is mounted.
+    """
+
+    def __init__(self, top: int, proc: str = PROC) -> None:
+        self._top = top
+        self._proc = proc
+        self._seen: dict[int, Seen] = {}
+        self._names: dict[int, tuple[str, int]] = {}
+        self.numbers_mean_something = sees_first_namespace(proc)
+
+    def find(self, tid: int, at_ns: int) -> Seen:
+        """
+        Return the thread *tid* that failed at the monotonic time *at_ns*.
+
+        Its ``folder`` stays open until the next call.
+        """
+        now_ns = time.monotonic_ns()
+        seen = self._seen.get(tid)
+        if seen is None or now_ns - seen.read_at_ns > FRESH_NS:
+            self._forget(tid)
+            seen = self._seen[tid] = self._look(tid, at_ns, now_ns)
+            while len(self._seen) > MOST_SEEN:
+                self._forget(next(iter(self._seen)))
+        return seen
+
+    def close(self) -> None:
+        """Forget all, and close what is open."""
+        for tid in list(self._seen):
+            self._forget(tid)
+
+    def _forget(self, tid: int) -> None:
+        """Forget a thread."""
+        seen = self._seen.pop(tid, None)
+        if seen is not None and seen.folder is not None:
+            os.close(seen.folder)
+
+    def _look(self, tid: int, at_ns: int, now_ns: int) -> Seen:
+        """Read a thread."""
+        if self.numbers_mean_something:
+            with contextlib.suppress(OSError, ValueError):
+                folder = open_folder(f"{self._proc}/{tid}")
+                try:
+                    return Seen(self._read(tid, folder, at_ns), folder, now_ns)
+                except BaseException:
+                    os.close(folder)
+                    raise
+        return Seen(self._gone(tid), None, now_ns)
+
+    def _read(self, tid: int, folder: int, at_ns: int) -> FailedProcess:
+        """Return whom the thread in *folder* belongs to; ValueError if it is another's."""
+        thread = parse_stat(read_file("stat", folder))
+        if started_after(thread.start_time, at_ns):
+            raise ValueError(f"thread {tid} is another one now")
+        status = read_file("status", folder)
+        pid = parse_tgid(status)
+        leader = thread if pid == tid else parse_stat(_read_leader(pid, self._proc))
+        cgroup, inode = _read_cgroup(folder), _read_netns(folder)
+        return FailedProcess(
+            tid=tid,
+            pid=pid,
+            start_time=leader.start_time,
+            command=leader.command,
+            uid=parse_uid(status),
+            unit=cgroup.unit,
+            container=cgroup.container,
+            netns=self._name(inode, pid),
+            netns_inode=inode,
+        )
+
+    def _gone(self, tid: int) -> FailedProcess:
+        """Return a thread of which nothing can be read any more."""
+        return FailedProcess(
+            tid=tid,
+            pid=None,
+            start_time=None,
+            command=self._noted_command(tid),
+            uid=None,
+            unit=None,
+            container=None,
+            netns=None,
+            netns_inode=None,
+        )
+
+    def _noted_command(self, tid: int) -> str | None:
+        """Return the command that tracing noted last for a thread."""
+        try:
+            return parse_commands(read_whole("saved_cmdlines", self._top)).get(tid)
+        except OSError:
+            return None
+
+    def _name(self, inode: int | None, pid: int) -> str | None:
+        """Return the name of a network namespace, in which the process *pid* is."""
+        if inode is None:
+            return None
+        now_ns = time.monotonic_ns()
+        name, read_at_ns = self._names.get(inode, ("", -NAME_FRESH_NS))
+        if now_ns - read_at_ns > NAME_FRESH_NS:
+            name = describe(inode, pid, self._proc).name
+            while len(self._names) >= MOST_SEEN:
+                del self._names[next(iter(self._names))]
+            self._names[inode] = name, now_ns
+        return name
+
+
+def sees_first_namespace(proc: str = PROC) -> bool:
+    """Say whether *proc* has the processes by their numbers in the first pid namespace."""
+    try:
+        own = Path(proc, "self").readlink().name
+        first = Path(proc, "self/ns/pid").readlink().name == INITIAL_PID_NAMESPACE
+    except OSError:
+        return False
+    return first and own == str(os.getpid())
+
+
+def started_after(start_ticks: int, at_ns: int) -> bool:
+    """
+    Say whether what started at *start_ticks* after boot did so after *at_ns*.
+
+    Start times count time that the machine slept, the monotonic clock does not; a
+    tick is rounded down, so what started within the same one may be either.
+    """
+    asleep_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
+    return start_ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK") > at_ns + asleep_ns
+
+
+def parse_tgid(status: bytes) -> int:
+    r"""
+    Return the process of a thread, from ``/proc/TID/status``.
+
+    Raises:
+        ValueError: It is not there.
+
+    >>> parse_tgid(b"Name:\tnginx\nTgid:\t7\nNgid:\t0\n")
+    7
+    """
+    # The kernel escapes newlines of the name in this file, so no name can forge a line.
+    _, found, rest = status.partition(b"\nTgid:\t")
+    if not found:
+        raise ValueError(f"expected the status of a thread, got {status[:80]!r}")
+    return int(rest.split(None, 1)[0])
+
+
+def parse_commands(text: str) -> dict[int, str]:
+    r"""
+    Return commands by thread from ``saved_cmdlines``.
+
+    A command may hold a newline: a line that is none belongs to the one before.
+
+    >>> parse_commands("7 nginx\n12 a b\n")
+    {7: 'nginx', 12: 'a b'}
+    """
+    found: dict[int, str] = {}
+    for line in text.split("\n"):
+        number, _, command = line.partition(" ")
+        if number.isascii() and number.isdecimal():
+            found[int(number)] = command
+    return found
+
+
+def _read_leader(pid: int, proc: str) -> bytes:
+    """Return the ``stat`` of a process."""
+    folder = open_folder(f"{proc}/{pid}")
+    try:
+        return read_file("stat", folder)
+    finally:
+        os.close(folder)
+
+
+def _read_cgroup(folder: int) -> Cgroup:
+    """Return what the cgroups of a thread tell; nothing where there are none."""
+    try:
+        raw = read_file("cgroup", folder, CGROUP_BYTES)
+    except OSError:
+        return NO_CGROUP
+    return parse_cgroup(raw.decode("utf-8", "backslashreplace"))
+
+
+def _read_netns(folder: int) -> int | None:
+    """Return the inode of a thread's network namespace, None where it may not be read."""
+    try:
+        return os.stat("ns/net", dir_fd=folder).st_ino
+    except OSError:
+        return None
