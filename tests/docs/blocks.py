@@ -24,7 +24,7 @@ from portroom.model.facts import document
 from portroom.model.facts.settings import SETTINGS
 from portroom.model.laws.dialects import DIALECTS, Dialect
 from portroom.render.document import Namespaces
-from portroom.render.schema import ANSWERS, SNAPSHOT, as_json_schema
+from portroom.render.schema import ANSWERS, EVENTS, SNAPSHOT, as_json_schema
 from tests.docs.pages import ROOT
 
 MEANINGS = ROOT / "docs/reference/fields.toml"
@@ -136,7 +136,7 @@ def snapshot_schema() -> str:
 
 def in_answers() -> list[type[msgspec.Struct]]:
     """Return the types of all answers, in the order of first use."""
-    found = [structs_of(one) for one in (*ANSWERS.values(), Namespaces)]
+    found = [structs_of(one) for one in (*ANSWERS.values(), *EVENTS.values(), Namespaces)]
     return list(dict.fromkeys(struct for structs in found for struct in structs))
 
 

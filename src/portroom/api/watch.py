@@ -1,1 +1,233 @@
 """Watch: failures as they happen. Changes nothing but a trace instance of its own."""
+
+from __future__ import annotations
+
+import datetime
+import errno
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from portroom.api.verdicts import Verdicts
+from portroom.kernel import namespaces
+from portroom.kernel.netns_names import known_name
+from portroom.model.advice.attribution import Attempt, is_exhaustion
+from portroom.model.facts.failure import FailedProcess, Failure, FailureCounts
+from portroom.model.facts.questions import WatchQuestion
+from portroom.model.facts.snapshot import Gap, NetnsId
+from portroom.model.facts.sockets import Endpoint, Protocol
+from portroom.model.laws.failure_counts import Tally
+from portroom.model.laws.process_filter import process_filter
+from portroom.trace.live import Raw, Watch, watching
+from portroom.trace.publish import Published
+
+UNSEEN = Gap(
+    "trace",
+    "a send of an unbound UDP socket that finds no port is not seen: "
+    "the kernel tells no event of it that can be filtered",
+    ("failures_total", "exhausted_total", "counts"),
+)
+"""Said always: what is not seen must not be taken for what does not happen."""
+
+NAMES_KEPT = 1_000
+
+PENDING = 100_000
+"""Failures that wait for their cause: what comes on top waits with the kernel."""
+
+
+def watch(question: WatchQuestion) -> Failures:
+    """
+    Start to watch failed connects and binds of the whole system.
+
+    Leave the ``with`` block of what is returned to end it.
+
+    Raises:
+        InvalidRequestError: There is no such namespace, or the path of the
+            socket is taken.
+        NotPermittedError: A right is missing.
+        NotSupportedError: This kernel tells no such events.
+    """
+    ref = None if question.netns is None else namespaces.find(question.netns)
+    netns = namespaces.identify() if ref is None else ref.id
+    with ExitStack() as opened:
+        served = None
+        if question.socket is not None:
+            served = opened.enter_context(Published(question.socket))
+        seen = opened.enter_context(watching(question.pid))
+        return Failures(question, netns, seen, served, opened.pop_all())
+
+
+class Failures:
+    """
+    Failures as they come, with their causes, and counted.
+
+    Args:
+        question: Which are wanted.
+        netns: The namespace asked for, else the caller's own.
+        seen: What tells of them.
+        served: Where counts are given to others, None for nowhere.
+        opened: What to close at the end.
+    """
+
+    def __init__(
+        self,
+        question: WatchQuestion,
+        netns: NetnsId,
+        seen: Watch,
+        served: Published | None,
+        opened: ExitStack,
+    ) -> None:
+        self._netns = netns
+        self._only = netns.inode if question.netns is not None else None
+        self._matches = None if question.process is None else process_filter(question.process)
+        self._seen, self._served, self._opened = seen, served, opened
+        self._since = datetime.datetime.now(datetime.UTC)
+        self._tally = Tally()
+        self._verdicts = Verdicts(self._take_in)
+        self._pending: list[Raw] = []
+        self._names: dict[int, str | None] = {}
+        self._unmatched = 0
+
+    def __enter__(self) -> Self:
+        """Return these failures."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End the watch: nothing of it stays."""
+        self._opened.close()
+
+    @property
+    def lost_events(self) -> int:
+        """Return how many events were lost so far."""
+        return self._seen.lost_events
+
+    def stop(self) -> None:
+        """Let a ``read`` that waits return: for the handler of a signal."""
+        self._seen.stop()
+
+    def read(self, timeout_s: float) -> list[Failure]:
+        """
+        Return what failed since the last call, in order of time, and count it.
+
+        Args:
+            timeout_s: How long to wait if nothing did.
+        """
+        # The wall clock may be set while this runs: an event has the time of its batch.
+        pending, self._pending = self._pending, []
+        found = list(self._wanted(pending or self._seen.read(timeout_s)))
+        offset_ns = time.time_ns() - time.monotonic_ns()
+        failures = [self._judged(raw, offset_ns) for raw in found]
+        if self._served is not None and self._served.is_asked():
+            self._served.answer(msgspec.json.encode(self.counts()) + b"\n")
+        return failures
+
+    def counts(self) -> FailureCounts:
+        """Return all failures so far, counted."""
+        return FailureCounts(
+            host=os.uname().nodename,
+            taken_at=datetime.datetime.now(datetime.UTC),
+            netns=self._netns,
+            gaps=(UNSEEN, *self._gaps()),
+            since=self._since,
+            failures_total=self._tally.failures_total,
+            exhausted_total=self._tally.exhausted_total,
+            lost_events=self._seen.lost_events,
+            counts=self._tally.counts(),
+            counts_omitted=self._tally.counts_omitted,
+        )
+
+    def _take_in(self) -> None:
+        """Take in what fails while a cause is looked for, so that the kernel has room."""
+        if len(self._pending) < PENDING:
+            self._pending += self._seen.read(0)
+
+    def _wanted(self, found: Iterable[Raw]) -> Iterator[Raw]:
+        """Yield the failures asked for; note those that have ended too early to tell."""
+        for raw in found:
+            process = raw.process
+            if self._only is not None and process.netns_inode != self._only:
+                self._unmatched += process.netns_inode is None
+            elif self._matches is None or self._matches(process.pid, process.command):
+                yield raw
+            else:
+                self._unmatched += process.command is None
+
+    def _judged(self, raw: Raw, offset_ns: int) -> Failure:
+        """Return a failure with its cause, counted."""
+        attempt = Attempt(
+            operation=raw.operation,
+            errno=raw.errno,
+            family=raw.family,
+            protocol=None if raw.protocol is None else Protocol(raw.protocol),
+            searched=raw.searched,
+            local=None if raw.local is None else Endpoint(*raw.local),
+            remote=None if raw.remote is None else Endpoint(*raw.remote),
+        )
+        process = self._named(raw.process)
+        cause = self._verdicts.cause(attempt, process)
+        failure = _failure(raw, process, cause, offset_ns)
+        self._tally.add(failure, exhausted=is_exhaustion(attempt, cause))
+        return failure
+
+    def _named(self, process: FailedProcess) -> FailedProcess:
+        """Return a process with the name of its network namespace, if that has one."""
+        inode = process.netns_inode
+        if inode is None or process.netns is not None:
+            return process
+        if inode not in self._names:
+            if len(self._names) >= NAMES_KEPT:
+                self._names.clear()
+            self._names[inode] = _name(inode, process)
+        return msgspec.structs.replace(process, netns=self._names[inode])
+
+    def _gaps(self) -> Iterator[Gap]:
+        """Yield what was missed so far."""
+        if lost := self._seen.lost_events:
+            reason = f"{lost} events were lost, as the kernel had no room: counts are lower bounds"
+            yield Gap("trace", reason, ("failures_total", "exhausted_total", "counts"))
+        if self._unmatched:
+            reason = (
+                f"{self._unmatched} failures are left out: their processes had ended before "
+                "anybody could see whether they are meant"
+            )
+            yield Gap("trace", reason, ("failures_total", "exhausted_total", "counts"))
+        if self._verdicts.unreadable:
+            reason = "sockets of a network namespace could not be read when something failed there"
+            yield Gap("causes", reason, ("counts.cause",))
+
+
+def _name(inode: int, process: FailedProcess) -> str | None:
+    """Return the name of a namespace: ``host``, a mounted one, else that of the container."""
+    known = known_name(inode)
+    return known.name if known else process.container
+
+
+def _failure(raw: Raw, process: FailedProcess, cause: str | None, offset_ns: int) -> Failure:
+    """Return a failure as an Event."""
+    local, local_port = raw.local or (None, 0)
+    remote, remote_port = raw.remote or (None, None)
+    at = datetime.datetime.fromtimestamp((raw.at_ns + offset_ns) / 1e9, datetime.UTC)
+    return Failure(
+        at=at,
+        operation=raw.operation,
+        error=errno.errorcode.get(raw.errno, str(raw.errno)),
+        errno=raw.errno,
+        protocol=raw.protocol,
+        local_address=local,
+        local_port=local_port or None,
+        remote_address=remote,
+        remote_port=remote_port,
+        address_source=raw.address_source,
+        cause=cause,
+        process=process,
+    )

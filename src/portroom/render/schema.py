@@ -7,6 +7,7 @@ sys.stdout.write(as_json_schema(sys.argv[1]))" status > …/schemas/status.json`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from portroom.model.facts.answers import (
 from portroom.model.facts.boot_answer import Boot, BootOfKey
 from portroom.model.facts.change import ChangePlan
 from portroom.model.facts.explanation import Explanation
+from portroom.model.facts.failure import Failure, FailureCounts
 from portroom.model.facts.journal import Changed, Journal
 
 ANSWERS: dict[str, type[Answer]] = {
@@ -34,6 +36,7 @@ ANSWERS: dict[str, type[Answer]] = {
     "status": Status,
     "explain": Explanation,
     "doctor": Findings,
+    "trace": FailureCounts,
     "plan": ChangePlan,
     "set": Changed,
     "apply": Changed,
@@ -47,7 +50,10 @@ ANSWERS: dict[str, type[Answer]] = {
 ALONE: dict[str, type[Answer]] = {"boot": BootOfKey}
 """What a command answers of one thing alone, where it is not of namespaces."""
 
-TOGETHER = frozenset({"explain", "set", "apply", "confirm", "undo", "recover", "journal"})
+EVENTS: dict[str, type[msgspec.Struct]] = {"trace": Failure}
+"""What a command tells as it happens: a line of ``-o jsonl``, after the header."""
+
+TOGETHER = frozenset({"explain", "trace", "set", "apply", "confirm", "undo", "recover", "journal"})
 """Commands with one answer, however many namespaces it is about."""
 
 SNAPSHOT = "snapshot"
@@ -68,11 +74,12 @@ def as_json_schema(command: str) -> str:
     Return the JSON Schema of what a command writes with ``-o json``.
 
     Both forms are in it: one answer, and with ``--all-netns`` one a namespace,
-    or that of one thing alone.
+    or that of one thing alone, or of one event.
     """
     if command == SNAPSHOT:
         return _snapshot()
-    answers = [one[command] for one in (ANSWERS, ALONE) if command in one]
+    every: tuple[Mapping[str, type[msgspec.Struct]], ...] = (ANSWERS, ALONE, EVENTS)
+    answers = [one[command] for one in every if command in one]
     _, found = msgspec.json.schema_components(answers, ref_template="#/$defs/{name}")
     shapes = {title: _complete(shape) for title, shape in found.items()}
     names = [answer.__name__ for answer in answers]

@@ -19,6 +19,11 @@ from portroom.model.facts.answers import Answer
 
 FROM_KERNEL, FROM_MEMORY = "kernel", "memory"
 
+EXHAUSTION = frozenset(
+    {"key_full", "ports_blocked", "narrowed_range", "bind0_pool_full", "udp_pool_full"}
+)
+"""Causes that are a want of free local ports."""
+
 
 class FailedProcess(msgspec.Struct, frozen=True, kw_only=True):
     """

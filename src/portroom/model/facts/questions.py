@@ -54,3 +54,21 @@ class BootQuestion(msgspec.Struct, frozen=True, kw_only=True):
     program: str | None = None
     root: str | None = None
     keys: tuple[str, ...] = ()
+
+
+class WatchQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Which failures to watch; all of the system where nothing is named.
+
+    Args:
+        netns: NAME, PID or PATH of the network namespace of the processes.
+        pid: The process, all its threads included.
+        process: A process id, or the name of processes, ``*`` and ``?`` being
+            anything.
+        socket: Path of the unix socket that gives the counts away.
+    """
+
+    netns: str | None = None
+    pid: int | None = None
+    process: str | None = None
+    socket: str | None = None

@@ -11,7 +11,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -25,12 +24,10 @@ from portroom.model.laws.endpoint_filter import (
     EVERY_ENDPOINT,
     EndpointFilter,
 )
+from portroom.model.laws.process_filter import process_filter
 from portroom.model.laws.session_words import EVERY_STATE, SortKey
 
 OwnersByInode = Mapping[int, tuple[Owner, ...]]
-
-COMMAND_BYTES = 15
-"""What the kernel keeps of a process name. Source: TASK_COMM_LEN - 1."""
 
 LAST = 1 << 64
 """Sorts after every number of the kernel."""
@@ -101,18 +98,13 @@ def _at(
 
 def owned_by(rows: Rows, places: list[int], process: str, owners: OwnersByInode) -> list[int]:
     """Return the places of the sockets that a process of this name or id has."""
-    matches = _matcher(process)
-    inodes = {inode for inode, found in owners.items() if any(map(matches, found))}
+    matches = process_filter(process)
+    inodes = {
+        inode
+        for inode, found in owners.items()
+        if any(matches(owner.pid, owner.command) for owner in found)
+    }
     return [i for i in places if rows.inode[i] in inodes]
-
-
-def _matcher(process: str) -> Callable[[Owner], bool]:
-    """Return the test whether an owner is the process asked for."""
-    if process.isascii() and process.isdecimal():
-        return lambda owner: owner.pid == int(process)
-    # Longer than the kernel keeps: compare what it keeps.
-    cut = process.encode()[:COMMAND_BYTES].decode(errors="ignore")
-    return lambda owner: fnmatch.fnmatchcase(owner.command, process) or owner.command == cut
 
 
 def arrange(

@@ -1,0 +1,220 @@
+"""Verdicts: what failures had as their cause, without falling behind them. Changes nothing.
+
+Rules of this file:
+
+- the sockets of a namespace are read at most once a second, and less often where
+  that is dear: of a long time a quarter at most goes into it (ALLOWANCE);
+- what was found out holds for all failures alike until it is found out again;
+  where nothing more is to be seen it holds on for KEPT_S;
+- everything that is kept has a bound: this runs for days.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import NamedTuple, TypeVar
+
+from portroom.errors import PortroomError
+from portroom.kernel.namespaces import NetnsRef, inside
+from portroom.kernel.netns_holders import find_holder
+from portroom.kernel.snapshot import Wanted, take
+from portroom.model.advice.attribution import (
+    Attempt,
+    Evidence,
+    is_judged,
+    needs_all_ports,
+    told,
+)
+from portroom.model.facts.failure import FailedProcess
+from portroom.model.facts.snapshot import NetnsId, Snapshot
+
+READ_AGAIN_S = 1.0
+COSTS_BETWEEN = 10
+"""Between two readings of a namespace pass this, and ten times what one takes."""
+
+KEPT_S = 60.0
+"""How long a cause holds on where later readings do not show it: TIME_WAIT lasts as long."""
+
+ALLOWANCE_RATIO, ALLOWANCE_S = 0.25, 2.0
+"""Part of the time that judging may take, and how much of it may be saved up: so a
+burst of failures in many namespaces is judged at once."""
+
+NAMESPACES_KEPT = 8
+"""Readings kept at a time: one of a host with a million sockets takes 100 MB."""
+
+VERDICTS_KEPT = 10_000
+
+LOOK_S = 0.05
+"""Between two looks at what happens meanwhile."""
+
+Name = TypeVar("Name", bound=Hashable)
+Kept = TypeVar("Kept")
+
+
+class Reading(NamedTuple):
+    """
+    The sockets of a namespace: when they were read, what that took, None if it failed.
+
+    ``all_ports`` says that they are those of all local ports, not of the range alone.
+    """
+
+    at_s: float
+    cost_s: float
+    evidence: Evidence | None
+    all_ports: bool
+
+    def does(self, attempt: Attempt, now_s: float) -> bool:
+        """Say whether there is no need yet to read again for an attempt."""
+        again_s = max(READ_AGAIN_S, COSTS_BETWEEN * self.cost_s)
+        return (self.all_ports or not needs_all_ports(attempt)) and now_s - self.at_s < again_s
+
+
+class Verdict(NamedTuple):
+    """A cause, when it was seen, and by which reading it was looked for last."""
+
+    cause: str | None
+    seen_at_s: float
+    looked_at_s: float
+
+
+class Allowance:
+    """Time that may be spent: it grows by a part of what passes, up to a bound."""
+
+    def __init__(self, now_s: float) -> None:
+        self._left_s = ALLOWANCE_S
+        self._at_s = now_s
+
+    def has_any(self, now_s: float) -> bool:
+        """Say whether something is left."""
+        grown = self._left_s + (now_s - self._at_s) * ALLOWANCE_RATIO
+        self._left_s, self._at_s = min(ALLOWANCE_S, grown), now_s
+        return self._left_s > 0
+
+    def spend(self, cost_s: float) -> None:
+        """Take something off; what is dear may take more than there is."""
+        self._left_s -= cost_s
+
+
+class Verdicts:
+    """
+    The causes of failures, as they come; ``unreadable`` counts readings in vain.
+
+    Args:
+        meanwhile: Called again and again while sockets are read, which may take
+            seconds: failures go on, and have to be taken in.
+    """
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        self._meanwhile = meanwhile
+        self.unreadable = 0
+        self._readings: OrderedDict[int | None, Reading] = OrderedDict()
+        self._verdicts: OrderedDict[Hashable, Verdict] = OrderedDict()
+        self._allowance = Allowance(time.monotonic())
+
+    def cause(self, attempt: Attempt, process: FailedProcess) -> str | None:
+        """
+        Return the cause of a failure, None where it is not known.
+
+        Of a process that ended before it was looked at, the namespace is not
+        known: then the sockets of the own one may show it.
+        """
+        cause = told(attempt)
+        if cause is not None or not is_judged(attempt):
+            return cause
+        alike = (process.netns_inode, attempt)
+        now_s = time.monotonic()
+        verdict = self._verdicts.get(alike)
+        if not self._allowance.has_any(now_s):
+            return _lasting(verdict, now_s)
+        reading = self._reading(attempt, process, now_s)
+        is_asked = verdict is not None and verdict.looked_at_s >= reading.at_s
+        if reading.evidence is not None and not is_asked:
+            verdict = _judged(attempt, reading.evidence, reading.at_s, verdict)
+            _keep(self._verdicts, alike, verdict, VERDICTS_KEPT)
+        after_s = time.monotonic()
+        self._allowance.spend(after_s - now_s)
+        return _lasting(verdict, after_s)
+
+    def _reading(self, attempt: Attempt, process: FailedProcess, now_s: float) -> Reading:
+        """Return the sockets of a process's namespace, read again if it is time."""
+        inode = process.netns_inode
+        known = self._readings.get(inode)
+        if known is not None and known.does(attempt, now_s):
+            return known
+        # What was needed once is needed again: both kinds in turn would cost twice.
+        all_ports = needs_all_ports(attempt) or (known is not None and known.all_ports)
+        evidence = _aside(lambda: _read(process, all_ports=all_ports), self._meanwhile)
+        self.unreadable += evidence is None
+        after_s = time.monotonic()
+        reading = Reading(after_s, after_s - now_s, evidence, all_ports)
+        _keep(self._readings, inode, reading, NAMESPACES_KEPT)
+        return reading
+
+
+def _judged(attempt: Attempt, evidence: Evidence, at_s: float, known: Verdict | None) -> Verdict:
+    """Return the cause by sockets read just now; where they do not show it, the one before."""
+    cause = evidence.cause(attempt)
+    if cause is None and known is not None:
+        return known._replace(looked_at_s=at_s)
+    return Verdict(cause, at_s, at_s)
+
+
+def _lasting(known: Verdict | None, now_s: float) -> str | None:
+    """Return a cause that was found out before, unless that is too long ago."""
+    return known.cause if known and now_s - known.seen_at_s <= KEPT_S else None
+
+
+def _keep(within: OrderedDict[Name, Kept], name: Name, value: Kept, most: int) -> None:
+    """Keep a value as the latest, and no more than *most*."""
+    within[name] = value
+    within.move_to_end(name)
+    if len(within) > most:
+        within.popitem(last=False)
+
+
+def _aside(job: Callable[[], Evidence | None], meanwhile: Callable[[], None]) -> Evidence | None:
+    """Return what *job* returns on a thread of its own, and let others go on until then."""
+    results: list[Evidence | None] = []
+    thread = threading.Thread(target=lambda: results.append(job()), name="sockets", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(LOOK_S)
+        meanwhile()
+    return results[0] if results else None
+
+
+def _read(process: FailedProcess, *, all_ports: bool) -> Evidence | None:
+    """Return the sockets of a process's namespace, None where they cannot be read."""
+    wanted = Wanted(groups=True, all_ports=all_ports)
+    if process.netns_inode is None:
+        return _or_none(lambda: take(wanted))
+    own = None if process.pid is None else f"/proc/{process.pid}/ns/net"
+    return (own and _read_by(own, process, process.netns_inode, wanted)) or _read_held(
+        process, process.netns_inode, wanted
+    )
+
+
+def _read_held(process: FailedProcess, inode: int, wanted: Wanted) -> Evidence | None:
+    """Return the sockets of a namespace whose process ended, by what else holds it."""
+    try:
+        path = find_holder(inode)
+    except PortroomError:
+        return None
+    return None if path is None else _read_by(path, process, inode, wanted)
+
+
+def _read_by(path: str, process: FailedProcess, inode: int, wanted: Wanted) -> Evidence | None:
+    """Return the sockets of a namespace that a file opens, None where it is another one now."""
+    known = NetnsId(process.netns or f"net:[{inode}]", None, inode, "process", process.pid)
+    return _or_none(lambda: inside(NetnsRef(known, path), lambda: take(wanted, known)))
+
+
+def _or_none(read: Callable[[], Snapshot]) -> Evidence | None:
+    """Return what *read* reads, None where it cannot be."""
+    try:
+        return Evidence(read())
+    except (PortroomError, OSError):
+        return None

@@ -1,0 +1,169 @@
+"""A failure that was just seen gets the cause that the sockets show, and no other."""
+
+import pytest
+
+from portroom.model.advice.attribution import (
+    Attempt,
+    Evidence,
+    is_exhaustion,
+    is_judged,
+    needs_all_ports,
+    told,
+)
+from portroom.model.facts.gaps import Gap
+from portroom.model.facts.scene import Window
+from portroom.model.facts.snapshot import Groups
+from portroom.model.facts.sockets import Endpoint, Kind, Protocol, TcpState
+from tests.unit.made_groups import HERE, REMOTE, inbound, listener, settings, snapshot, table
+
+PORTS = range(40000, 40010)
+OTHER = ("198.51.100.2", 443)
+
+SEARCHED = Attempt(
+    "connect", 99, 2, Protocol.TCP, searched=True, local=Endpoint(HERE, 0), remote=Endpoint(*REMOTE)
+)
+
+
+def bind(address, port, protocol=Protocol.TCP):
+    """Return a bind that found its address in use."""
+    return Attempt("bind", 98, 2, protocol, local=Endpoint(address, port))
+
+
+def seen(attempt, *tables, windows=(), inbound=(), **others):
+    """Return the cause of an attempt where there are these sockets."""
+    groups = Groups(tables, tuple(inbound))
+    return Evidence(snapshot(groups, settings(**others))).cause(attempt, windows)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "cause"),
+    [
+        (Attempt("connect", 11, 1), "unix_backlog_full"),
+        (Attempt("connect", 11, 2, Protocol.UDP), "udp_pool_full"),
+        (Attempt("connect", 11, 10), "udp_pool_full"),
+        (Attempt("connect", 11), None),
+        (Attempt("connect", 11, 17), None),
+        (Attempt("connect", 99, 10, Protocol.TCP), "no_source_address"),
+        (Attempt("connect", 99), None),
+        (Attempt("connect", 99, 2, local=Endpoint(HERE, 40000)), "tuple_clash"),
+        (Attempt("bind", 99, 2), "address_not_local"),
+        (SEARCHED, None),
+        (bind(HERE, 0), None),
+    ],
+)
+def test_some_causes_are_told_by_the_events(attempt, cause):
+    """Whatever the sockets are: address family, call and errno leave one cause, or none."""
+    assert cause == told(attempt)
+
+
+def test_only_what_the_sockets_show_is_judged():
+    """A search that failed and a bind in conflict, if it is known to what."""
+    assert is_judged(SEARCHED)
+    assert is_judged(bind(HERE, 8080))
+    assert not is_judged(Attempt("bind", 98))
+    assert not is_judged(Attempt("connect", 11, 1))
+    assert (False, True) == tuple(needs_all_ports(bind(HERE, port)) for port in (0, 8080))
+
+
+def test_a_full_unix_backlog_is_no_exhaustion():
+    """A failed search is one though its cause is not known."""
+    assert is_exhaustion(SEARCHED, None)
+    assert is_exhaustion(Attempt("connect", 11, 2), "udp_pool_full")
+    assert not is_exhaustion(Attempt("connect", 11, 1), "unix_backlog_full")
+    assert not is_exhaustion(bind(HERE, 8080), "port_taken")
+
+
+def test_a_key_full_of_its_own_connections():
+    """In any state, bound to any device; a port or two may have come free meanwhile."""
+    assert "key_full" == seen(SEARCHED, table(*PORTS))
+    assert "key_full" == seen(SEARCHED, table(*PORTS, state=TcpState.TIME_WAIT))
+    assert "key_full" == seen(SEARCHED, table(*PORTS, device=3))
+    assert "key_full" == seen(SEARCHED, table(*PORTS[:8]))
+
+
+def test_listeners_and_bound_sockets_everywhere():
+    """They block every destination: also this one, to which nothing is connected."""
+    assert "ports_blocked" == seen(SEARCHED, *map(listener, PORTS))
+    bound = table(*PORTS, remote=("0.0.0.0", 0), state=TcpState.BOUND_INACTIVE, kind=Kind.BOUND)
+    assert "ports_blocked" == seen(SEARCHED, bound)
+
+
+def test_the_failure_settles_what_was_in_doubt():
+    """Connections to elsewhere that may have bound first did so: else there were ports."""
+    assert "ports_blocked" == seen(SEARCHED, table(*PORTS, remote=OTHER))
+
+
+def test_few_own_connections_beside_blocked_ports_are_not_the_cause():
+    """As `explain` counts it: less than 5 % of the ports did not fill them."""
+    blocked = table(
+        *range(40000, 40097), remote=("0.0.0.0", 0), state=TcpState.BOUND_INACTIVE, kind=Kind.BOUND
+    )
+    own = table(*range(40097, 40100))
+
+    assert "ports_blocked" == seen(SEARCHED, blocked, own, last=40099)
+
+
+def test_nothing_eligible():
+    """Where all ports are reserved no search finds one."""
+    assert "narrowed_range" == seen(SEARCHED, reserved="40000-40009")
+    assert "narrowed_range" == seen(bind(HERE, 0), reserved="40000-40009")
+
+
+def test_many_free_ports_are_no_cause():
+    """They may have come free since, or an option narrowed the search: only that tells."""
+    half = table(*PORTS[:5])
+    window = Window(first=40000, last=40004, sockets=5)
+    elsewhere = Window(first=40005, last=40009, sockets=5)
+
+    assert None is seen(SEARCHED, half)
+    assert "narrowed_range" == seen(SEARCHED, half, windows=[window])
+    assert None is seen(SEARCHED, half, windows=[elsewhere])
+    assert None is seen(SEARCHED)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "tables", "cause"),
+    [
+        (bind("0.0.0.0", 0), [table(*PORTS)], "bind0_pool_full"),
+        (bind("192.0.2.2", 0), [table(*PORTS)], None),
+        (bind("0.0.0.0", 0, Protocol.UDP), [table(*PORTS)], None),
+        (bind("0.0.0.0", 0, Protocol.UDP), [table(*PORTS, protocol=Protocol.UDP)], "udp_pool_full"),
+        (bind("0.0.0.0", 0, None), [table(*PORTS, protocol=Protocol.UDP)], "udp_pool_full"),
+        (bind("0.0.0.0", 0, None), [table(*PORTS)], "bind0_pool_full"),
+    ],
+)
+def test_a_bind_to_any_port(attempt, tables, cause):
+    """The pool is that of its address and protocol; of both where it is not known."""
+    assert cause == seen(attempt, *tables)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "tables", "cause"),
+    [
+        (bind("0.0.0.0", 8080), [listener(8080)], "port_taken"),
+        (bind(HERE, 40003), [table(40003)], "port_held_by_outgoing"),
+        (bind(HERE, 40003), [table(40003, state=TcpState.TIME_WAIT)], "port_held_by_outgoing"),
+        (bind("192.0.2.2", 40003), [table(40003)], None),
+        (bind(HERE, 8080), [table(8080)], "port_taken"),
+        (bind(HERE, 40003), [table(40003, kind=Kind.EXPLICIT)], "port_taken"),
+        (bind(HERE, 40003), [table(40003), listener(40003)], "port_taken"),
+        (bind(HERE, 40003), [table(40003, protocol=Protocol.UDP)], None),
+        (bind(HERE, 40003, None), [table(40003, protocol=Protocol.UDP)], "port_held_by_outgoing"),
+        (bind(HERE, 40003), [], None),
+    ],
+)
+def test_a_bind_to_one_port(attempt, tables, cause):
+    """Who holds it: a connection that went out, or somebody who asked for it."""
+    assert cause == seen(attempt, *tables)
+
+
+def test_accepted_connections_of_a_listener_take_its_port():
+    """They are folded to a count, and hold it all the same."""
+    assert "port_taken" == seen(bind("0.0.0.0", 8080), inbound=[inbound(8080, 9)])
+
+
+def test_without_sockets_nothing_is_told():
+    """A Gap is no evidence."""
+    read = snapshot(Gap("sock_diag", "could not be read (EPERM)"), settings())
+
+    assert None is Evidence(read).cause(SEARCHED)
