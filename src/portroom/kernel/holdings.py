@@ -152,6 +152,7 @@ def _holding(protocol: Protocol, port: int, row: _Row, outgoing: bool | None) ->
         local=Endpoint(address_text(row.family, row.key[2:18]), port),
         remote=None if alone else Endpoint(address_text(row.family, there), remote_port),
         outgoing=outgoing,
+        v6only=row.v6only if row.family is Family.IPV6 else None,
     )
 
 

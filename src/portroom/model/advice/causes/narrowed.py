@@ -91,9 +91,9 @@ def _by_reserved(scene: Scene, settings: Settings, keys: tuple[Key, ...]) -> Cau
     numbers = {"range_ports": ephemeral.ports, "reserved_ports": reserved}
     share = f"{reserved:,} of the {count(ephemeral.ports, 'port')} of the range {ephemeral}"
     advice = Advice(
-        "Reserve only the ports that services really use, or move the range away from them; a "
-        "plan tells how many ports that gives.",
-        command(scene, "set", "reserved=", "--dry-run"),
+        "Reserve only the ports that services really use, or move the range away from them "
+        "(portroom set range=…, reserved-=…).",
+        command(scene, "settings", "reserved"),
     )
     if reserved == ephemeral.ports:
         text = f"All {share} are reserved (ip_local_reserved_ports): the kernel may choose none."

@@ -13,7 +13,14 @@ from portroom.model.facts.explanation import ExplainQuestion
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.scene import Reached, Scene
 from portroom.model.facts.snapshot import Groups, Settings
-from portroom.model.facts.sockets import Operation, Protocol, packed_address
+from portroom.model.facts.sockets import (
+    Endpoint,
+    Family,
+    Operation,
+    Owner,
+    Protocol,
+    packed_address,
+)
 from portroom.model.laws.buckets import Buckets, buckets
 from portroom.model.laws.headroom import KeysWanted, as_key, find_keys
 from portroom.model.laws.occupancy import KeyId, own_sockets
@@ -70,6 +77,20 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     def counts(self, ports: int) -> bool:
         """Say whether so many ports are a share worth naming."""
         return ports > 0 and ports >= SHARE_THAT_COUNTS * self.eligible
+
+
+EVERYBODY = KeyId(Protocol.TCP, Operation.BIND0, Family.IPV4, bytes(16))
+"""The key whose owners are those of all TCP sockets on ports of the range."""
+
+
+def everybody(scene: Scene) -> tuple[Owner, ...]:
+    """Return the processes with TCP sockets on ports of the range, where they were read."""
+    owners = scene.read.owners
+    if isinstance(owners, Gap):
+        return ()
+    wanted = EVERYBODY.protocol, EVERYBODY.family, EVERYBODY.group_key
+    named = (one for one in owners.by_key if (one.protocol, one.family, one.key) == wanted)
+    return next((one.owners for one in named), ())
 
 
 def unread(scene: Scene) -> Gap | None:
@@ -165,8 +186,8 @@ def local_keys(
         if key.protocol == protocol.value and key.operation == operation.value
     )
     if not brought and unread(scene) is None:
-        remotes = () if operation is Operation.BIND0 else tuple(one.remote for one in went(scene))
-        wanted = KeysWanted(protocol, operation, remotes, asked.from_address, MOST_KEYS)
+        there = () if operation is Operation.BIND0 else tuple(one.remote for one in went(scene))
+        wanted = KeysWanted(protocol, operation, there, asked.from_address, MOST_KEYS)
         brought = tuple(as_key(one) for one in find_keys(scene.read, wanted).measured)
     return tuple(sorted(brought, key=lambda key: (key.free_ports, key.free_ports_max)))
 
@@ -174,6 +195,15 @@ def local_keys(
 def went(scene: Scene) -> tuple[Reached, ...]:
     """Return what became of each remote; none where that could not be asked."""
     return () if isinstance(scene.reached, Gap) else scene.reached
+
+
+def remotes(scene: Scene) -> tuple[Endpoint, ...]:
+    """Return the destinations that are asked about, as far as the scene tells."""
+    asked = dict.fromkeys(one.remote for one in went(scene))
+    keys = connect_keys(scene)
+    return tuple(asked) or tuple(
+        Endpoint(key.remote_address or "", key.remote_port or 0) for key in keys
+    )
 
 
 def no_search(asked: ExplainQuestion, scene: Scene) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from portroom.model.advice.causes.pools import Pool
+from portroom.model.advice.causes.pools import Pool, everybody
 from portroom.model.advice.causes.words import (
     count,
     owners_words,
@@ -67,7 +67,7 @@ def blocked(pool: Pool, scene: Scene) -> str:
     text = f"{_share(pool.blocked, pool.eligible)} out for every destination{_by(pool, scene)}."
     if pool.own:
         text += f" Connections to the destination itself hold {pool.own:,}."
-    return text
+    return text + owners_words(everybody(scene))
 
 
 def not_blocked(pool: Pool) -> str:

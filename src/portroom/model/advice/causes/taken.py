@@ -24,6 +24,9 @@ TAKEN, OUTGOING = "port_taken", "port_held_by_outgoing"
 
 LISTENING = "LISTEN"
 
+SERVING = frozenset({LISTENING, "BOUND_INACTIVE", "CLOSE"})
+"""States in which a socket is in the way of SO_REUSEADDR as well; CLOSE is UDP."""
+
 CONNECTED_FROM_WILDCARD = (
     "A listener's SO_REUSEADDR does not help against a live connection that lacks it."
 )
@@ -42,8 +45,11 @@ def port_taken(asked: ExplainQuestion, scene: Scene) -> Cause | None:
             TAKEN, f"No listener and no bound socket is in the way of {_where(asked)}."
         )
     advice = Advice(_taken_remedy(sure or maybe), words)
-    if sure:
+    if sure and (asked.error is not None or any(one.state in SERVING for one in sure)):
         return found(TAKEN, _held(asked, sure), advice, numbers)
+    if sure:
+        text = f"{_held(asked, sure)} A server with SO_REUSEADDR starts all the same."
+        return possible(TAKEN, text, advice, numbers)
     text = f"{_held(asked, maybe)} Whether that is in the way, the kernel does not tell: it may "
     text += "be for IPv6 alone."
     return possible(TAKEN, text, advice, numbers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from portroom.model.advice.causes.pools import NEAR_FULL_RATIO, went
+from portroom.model.advice.causes.pools import NEAR_FULL_RATIO, remotes
 from portroom.model.advice.causes.table import (
     NOT_PERMITTED,
     TIMED_OUT,
@@ -50,27 +50,35 @@ def conntrack_full(asked: ExplainQuestion, scene: Scene) -> Cause | None:
     ):
         return None
     used, limit = scene.around.conntrack_used, scene.around.conntrack_max
-    rise = _rise(scene)
     if used is None or limit is None:
         return _not_counted(scene)
+    rise = _rise(scene)
+    # What could not be entered is counted as dropped, too, and has other reasons.
+    dropped = max(rise.dropped - rise.insert_failed, 0) if rise else 0
+    early = rise.early_dropped if rise else 0
+    figures = {"tracked": used, "limit": limit, "dropped_now": dropped, "early_dropped_now": early}
     text = f"{used:,} of {limit:,} connections are tracked ({percent(used, limit)})"
-    numbers = {"tracked": used, "limit": limit}
-    advice = Advice(MORE_ENTRIES, COUNTED)
-    if rise is not None:
-        numbers["dropped_now"] = dropped = max(rise.dropped - rise.insert_failed, 0)
-    else:
-        dropped = 0
-    if used >= limit:
-        more = f", and {count(dropped, 'packet')} were dropped while looking" if dropped else ""
-        text += f": the table is full{more}. New TCP connections time out, UDP sends get EPERM."
-        return found(TABLE_FULL, text, advice, numbers)
+    lost = f"; while looking {count(dropped, 'packet')} were dropped" if dropped else ""
+    if used >= limit or (used >= NEAR_FULL_RATIO * limit and dropped):
+        text += f": the table is full{lost}. New TCP connections time out, UDP sends get EPERM."
+        return found(TABLE_FULL, text, Advice(MORE_ENTRIES, COUNTED), figures)
+    doubt = _doubt(used, limit, dropped, early)
+    if doubt:
+        return possible(TABLE_FULL, f"{text}{doubt}.", Advice(MORE_ENTRIES, COUNTED), figures)
+    quiet = ", and no packet was dropped while looking" if rise else ""
+    return ruled_out(TABLE_FULL, f"{text}{quiet}.", figures)
+
+
+def _doubt(used: int, limit: int, dropped: int, early: int) -> str:
+    """Return why a table with room may have been full a moment ago; "" where nothing says so."""
     if used >= NEAR_FULL_RATIO * limit:
-        if dropped:
-            text += f", and {count(dropped, 'packet')} were dropped while looking."
-            return found(TABLE_FULL, text, advice, numbers)
-        return possible(TABLE_FULL, f"{text}: a burst takes the rest.", advice, numbers)
-    more = ", and no packet was dropped while looking" if rise and not dropped else ""
-    return ruled_out(TABLE_FULL, f"{text}{more}.", numbers)
+        return ": a burst takes the rest"
+    if early:
+        connections = count(early, "connection")
+        return f"; while looking {connections} were given up for new ones: it was full for a moment"
+    packets = count(dropped, "packet")
+    lost = f"; while looking {packets} were dropped, by a table that was full, or as invalid"
+    return lost if dropped else ""
 
 
 def _not_counted(scene: Scene) -> Cause:
@@ -141,13 +149,13 @@ def _is_about(one: Translation, asked: ExplainQuestion, scene: Scene) -> bool:
     """Say whether a translation is towards the destination that is asked about."""
     if asked.protocol is not None and one.protocol != asked.protocol.value:
         return False
-    remotes = [path.remote for path in went(scene)]
-    if asked.remote is None or not remotes:
+    there = remotes(scene)
+    if asked.remote is None or not there:
         return True
     return any(
         remote.port == one.remote_port
         and packed_address(remote.address) == packed_address(one.remote_address)
-        for remote in remotes
+        for remote in there
     )
 
 

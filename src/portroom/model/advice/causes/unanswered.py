@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from portroom.model.advice.causes.pools import went
+from portroom.model.advice.causes.pools import remotes, went
 from portroom.model.advice.causes.table import (
     TIMED_OUT,
     Advice,
@@ -44,6 +44,10 @@ PILE_SHARE = 0.1
 some are always on their way."""
 
 
+Remote = tuple[Family, bytes]
+"""A remote endpoint: 16 bytes of address as in sock_diag, 2 of port."""
+
+
 class Queue(NamedTuple):
     """The accept queue of a listener: connections that wait, and how many may."""
 
@@ -64,6 +68,8 @@ def accept_queue_full(asked: ExplainQuestion, scene: Scene) -> Cause | None:
             f"The listeners could not be read: {gap_words(rows)}.",
             command(scene, "sessions", "--state", "LISTEN"),
         )
+    if asked.remote is not None and not went(scene):
+        return unknown(QUEUE, f"Whether {asked.remote} is on this host could not be asked.")
     if asked.remote is not None and not any(map(_is_here, went(scene))):
         return unknown(
             QUEUE,
@@ -169,34 +175,44 @@ def no_answer(asked: ExplainQuestion, scene: Scene) -> Cause | None:
     groups = scene.read.groups
     if isinstance(groups, Gap):
         return unknown(SILENT, f"The sockets could not be read: {gap_words(groups)}.")
+    if asked.remote is not None and not remotes(scene):
+        return unknown(SILENT, f"What {asked.remote} means could not be asked.")
     waiting, every = _waiting(groups, asked, scene)
-    to = f" to {asked.remote}" if asked.remote else ""
     if not waiting:
+        to = f" to {asked.remote}" if asked.remote else ""
         return ruled_out(SILENT, f"No connection{to} waits for an answer now (SYN_SENT).")
-    (family, packed), sockets = max(waiting.items(), key=lambda entry: (entry[1], entry[0]))
+    there, sockets = max(waiting.items(), key=lambda entry: (entry[1], entry[0]))
+    return _silent(there, sockets, every[there], _explained(asked, scene))
+
+
+def _silent(there: Remote, sockets: int, total: int, other: str) -> Cause:
+    """
+    Return the verdict about connections that wait for one destination.
+
+    Args:
+        there: The destination.
+        sockets: Connections to it that wait.
+        total: All connections to it.
+        other: The cause on this host that explains them, "" where there is none.
+    """
+    family, packed = there
     remote = Endpoint(address_text(family, packed[:16]), int.from_bytes(packed[16:], "big"))
-    total = every[family, packed]
+    verb = "waits" if sockets == 1 else "wait"
     text = (
-        f"{count(sockets, 'connection')} to {remote} wait for an answer (SYN_SENT), "
+        f"{count(sockets, 'connection')} to {remote} {verb} for an answer (SYN_SENT), "
         f"{percent(sockets, total)} of all {total:,} towards it."
     )
-    if other := _explained(asked, scene):
-        return ruled_out(SILENT, f"{text} That comes from {other}.", {"syn_sent": sockets})
-    numbers: Figures = {"syn_sent": sockets, "sockets": total, "remote": str(remote)}
-    remedy = (
+    figures: Figures = {"syn_sent": sockets, "sockets": total, "remote": str(remote)}
+    if other:
+        return ruled_out(SILENT, f"{text} That comes from {other}.", figures)
+    advice = Advice(
         "The packets are lost on the way, a firewall drops them, or the host there is down or its "
-        "own queue is full. Look there, and at what stands between."
+        "own queue is full. Look there, and at what stands between.",
+        f"ip {'-6 ' if family is Family.IPV6 else ''}route get {remote.address}",
     )
-    words = f"ip {'-6 ' if family is Family.IPV6 else ''}route get {remote.address}"
     if sockets >= PILE and sockets >= PILE_SHARE * total:
-        return found(SILENT, text, Advice(remedy, words), numbers)
-    return possible(
-        SILENT, f"{text} They may just be on their way.", Advice(remedy, words), numbers
-    )
-
-
-Remote = tuple[Family, bytes]
-"""A remote endpoint: 16 bytes of address as in sock_diag, 2 of port."""
+        return found(SILENT, text, advice, figures)
+    return possible(SILENT, f"{text} They may just be on their way.", advice, figures)
 
 
 def _waiting(
@@ -204,19 +220,19 @@ def _waiting(
 ) -> tuple[Counter[Remote], Counter[Remote]]:
     """Return the connections in SYN_SENT by remote endpoint, and all connections so."""
     wanted = set()
-    for path in went(scene):
-        family, packed = packed_address(path.remote.address)
-        wanted.add((family, packed + path.remote.port.to_bytes(2, "big")))
+    for remote in remotes(scene):
+        family, packed = packed_address(remote.address)
+        wanted.add((family, packed + remote.port.to_bytes(2, "big")))
     waiting: Counter[Remote] = Counter()
     every: Counter[Remote] = Counter()
     for table in groups.tables:
         if table.protocol is Protocol.TCP:
             for key, ports in table.ports.items():
-                remote = table.family, key[18:34] + key[:2]
-                if asked.remote is None or remote in wanted:
-                    every[remote] += len(ports)
+                there = table.family, key[18:34] + key[:2]
+                if asked.remote is None or there in wanted:
+                    every[there] += len(ports)
                     if table.state is TcpState.SYN_SENT:
-                        waiting[remote] += len(ports)
+                        waiting[there] += len(ports)
     return waiting, every
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 
-from portroom.model.advice.wording import LISTED, count, listed, owner_words
+from portroom.model.advice.wording import count, listed, owner_words
 from portroom.model.facts.answers import Key
 from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
 from portroom.model.facts.scene import Scene
@@ -42,16 +42,19 @@ def states_words(states: Mapping[str, int]) -> str:
 
 def owners_words(owners: Iterable[Owner]) -> str:
     """
-    Return a sentence that names the processes with most sockets; "" for none.
+    Return a sentence that names the processes, those with most sockets first; "" for none.
 
-    >>> owners_words([Owner(7, 1, "web", 0, None, None, 1200)])
-    ' Most of them belong to web (pid 7).'
+    >>> owners_words([Owner(7, 1, "web", 0, None, None, 1200), Owner(8, 1, "db", 0, None, None)])
+    ' Owners: web (pid 7, 1,200 sockets), db (pid 8).'
     """
     most = sorted(owners, key=lambda one: (-one.sockets, one.pid))
-    if not most:
-        return ""
-    names = listed([owner_words(one) for one in most])
-    return f" Most of them belong to {names}." if len(most) <= LISTED else f" Owners: {names}."
+    return f" Owners: {listed([_counted(one) for one in most])}." if most else ""
+
+
+def _counted(owner: Owner) -> str:
+    """Return a process with how many sockets it has, where that was counted."""
+    held = f", {count(owner.sockets, 'socket')}" if owner.sockets else ""
+    return f"{owner.command} (pid {owner.pid}{held})"
 
 
 def gap_words(gap: Gap) -> str:
