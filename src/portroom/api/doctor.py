@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NoReturn
 
 import msgspec
 
 from portroom.api import scene as reading
 from portroom.api.source import Live, Saved, Source
-from portroom.errors import InvalidRequestError, NotSupportedError
-from portroom.kernel import namespaces
+from portroom.errors import InvalidRequestError, NotSupportedError, PortroomError
 from portroom.kernel.conntrack import read_translations
-from portroom.kernel.elsewhere import read_ranges
 from portroom.kernel.probe import probe
 from portroom.kernel.rows import RowsQuery
 from portroom.kernel.snapshot import Wanted, read_key_owners
@@ -21,12 +21,12 @@ from portroom.model.advice.findings.programs import suspects
 from portroom.model.facts.answers import Findings
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.ports import PortRange, PortSet
-from portroom.model.facts.scene import Probed, Scene
+from portroom.model.facts.scene import Probed, Pulse, Scene
 from portroom.model.facts.snapshot import Counters, Snapshot
 from portroom.model.facts.sockets import Endpoint, Protocol, TcpState
 from portroom.model.laws.headroom import KeysWanted, as_key, find_keys, owners_by_key
 
-__all__ = ["doctor"]
+__all__ = ["begin", "doctor"]
 
 TIGHTEST = 20
 """Keys that are judged."""
@@ -57,33 +57,60 @@ def doctor(source: Source, *, settle: bool = False, watch_s: float = 1.0) -> Fin
         InvalidRequestError: A saved Snapshot cannot be probed.
         NotPermittedError: The namespace may not be entered.
     """
+    return begin(source, settle=settle)(watch_s)
+
+
+def begin(source: Source, *, settle: bool = False) -> Callable[[float], Findings]:
+    """
+    Read one namespace, and return what waits, reads its counters again and answers.
+
+    Many namespaces that begin one after the other share one wait. The arguments,
+    and what is raised, are those of ``doctor``; an error is raised at the end.
+    """
     if isinstance(source, Saved):
-        if settle:
-            raise InvalidRequestError(
-                "A saved Snapshot cannot be probed: only a running kernel answers --probe.",
-                "Leave out --probe or --snapshot.",
-            )
-        return _answer(_with_keys(Scene(read=source.snapshot)))
-    return source.run(lambda: _answer(_seen(source, settle=settle, watch_s=watch_s)))
+        saved = _saved(source, settle=settle)
+        return lambda _: _answer(saved)
+    try:
+        scene = source.run(lambda: _seen(source, settle=settle))
+    except PortroomError as error:
+        return partial(_raise, error)
+    return lambda watch_s: source.run(lambda: _answer(_watched(scene, watch_s)))
 
 
-def _seen(source: Live, *, settle: bool, watch_s: float) -> Scene:
+def _raise(error: PortroomError, _: float) -> NoReturn:
+    """Raise what was met at the beginning."""
+    raise error
+
+
+def _saved(source: Saved, *, settle: bool) -> Scene:
+    """Return the scene of a saved Snapshot, which has nothing beside it."""
+    if settle:
+        raise InvalidRequestError(
+            "A saved Snapshot cannot be probed: only a running kernel answers --probe.",
+            "Leave out --probe or --snapshot.",
+        )
+    return _with_keys(Scene(read=source.snapshot))
+
+
+def _seen(source: Live, *, settle: bool) -> Scene:
     """Read the scene in the namespace of the calling thread."""
     before = reading.pulse()
     boots_here = source.known is None or source.known.kind == "host"
     read = source.take(Wanted(groups=True, all_ports=True, boot=boots_here, times=True))
-    scene = _with_keys(Scene(read=_with_sockets(_with_owners(read))))
-    around = read_surroundings(read.netns, reading.owners_of(scene.read))
+    scene = _with_keys(Scene(read=_with_sockets(_with_owners(read)), before=before))
     scene = msgspec.structs.replace(
         scene,
-        around=around,
+        around=read_surroundings(read.netns, reading.owners_of(scene.read)),
         translations=read_translations(TIGHTEST),
-        ranges=reading.or_gap("namespaces", lambda: read_ranges(namespaces.survey()), "findings"),
+        ranges=source.system.ranges(),
     )
-    if settle:
-        scene = _settled(scene)
-    after = reading.later_pulse(before, watch_s)
-    return msgspec.structs.replace(scene, before=before, after=after)
+    return _settled(scene) if settle else scene
+
+
+def _watched(scene: Scene, watch_s: float) -> Scene:
+    """Return a scene with its counters read a second time."""
+    assert isinstance(scene.before, Pulse)
+    return msgspec.structs.replace(scene, after=reading.later_pulse(scene.before, watch_s))
 
 
 def _with_owners(read: Snapshot) -> Snapshot:

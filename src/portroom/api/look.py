@@ -19,7 +19,6 @@ from portroom.model.facts.snapshot import (
     NetnsId,
     Settings,
     Snapshot,
-    not_looked_at,
 )
 from portroom.model.facts.sockets import Endpoint, Operation, Protocol
 from portroom.model.laws.headroom import (
@@ -291,25 +290,37 @@ def _answer(read: Snapshot, keys: Keys, asked: bool | None) -> Headroom:
 
 def _status(read: Snapshot, keys: Keys) -> Status:
     """Return the Status of a namespace."""
-    from portroom.model.laws import drift  # costs start-up
+    from portroom.model.advice.doctor import diagnose  # cost start-up
+    from portroom.model.facts.scene import Scene
+    from portroom.model.laws import drift
 
     sessions = summary(read.counters, read.groups)
     ahead = drift.prospects(read, drift.decided_here(read))
     missing = states_gap(read.groups)
     gaps = read.gaps + keys.gaps + _owners_gaps(read, keys, None, STATUS_OWNERS_UP_TO)
     gaps += tuple(gap for gap in (sessions, missing) if isinstance(gap, Gap))
+    tight = _keys(read, keys, None, STATUS_OWNERS_UP_TO)
+    found = diagnose(Scene(read=read, keys=tight))
     return Status(
         host=read.host,
         taken_at=read.taken_at,
         netns=read.netns,
-        gaps=(*gaps, *_of_drift(ahead.gaps), not_looked_at("findings", "findings")),
+        gaps=(*gaps, *_of_drift(ahead.gaps), *_unchecked(found.unchecked)),
         range=_range_use(read.settings),
-        tightest=_keys(read, keys, None, STATUS_OWNERS_UP_TO),
+        tightest=tight,
         keys_total=keys.total,
         sessions=None if isinstance(sessions, Gap) else sessions,
         drift=() if isinstance(read.settings, Gap) else drift.drifts(ahead, read.settings),
+        findings=found.findings,
         boot_conflicts=drift.conflicts(ahead),
     )
+
+
+def _unchecked(rules: Sequence[str]) -> Iterator[Gap]:
+    """Yield that some rules need more than this screen reads."""
+    if rules:
+        hint = f"{NOT_LOOKED_AT}: {len(rules)} rules need more, see portroom doctor"
+        yield Gap("findings", hint, ("findings",))
 
 
 def _of_drift(gaps: Sequence[Gap]) -> Iterator[Gap]:

@@ -14,6 +14,7 @@ from portroom.model.facts.snapshot import Gap, NetnsId, Snapshot
 
 if TYPE_CHECKING:
     from portroom.model.facts.boot import BootFacts
+    from portroom.model.facts.scene import NamespaceRange
 
 Result = TypeVar("Result")
 
@@ -22,10 +23,21 @@ class System(msgspec.Struct):
     """
     What belongs to the whole system, read once however many namespaces are asked.
 
-    ``boot`` is what decides at its next boot, None until somebody asks.
+    ``boot`` is what decides at its next boot, and ``namespaces`` are the ranges of
+    all its namespaces: None until somebody asks.
     """
 
     boot: BootFacts | Gap | None = None
+    namespaces: tuple[NamespaceRange, ...] | Gap | None = None
+
+    def ranges(self) -> tuple[NamespaceRange, ...] | Gap:
+        """Return the range of every namespace that may be entered."""
+        if self.namespaces is None:
+            from portroom.kernel.elsewhere import read_ranges
+            from portroom.kernel.namespaces import survey
+
+            self.namespaces = read_ranges(survey())
+        return self.namespaces
 
 
 class Live(msgspec.Struct, frozen=True):

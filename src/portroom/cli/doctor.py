@@ -117,8 +117,10 @@ def _answers(
             raise click.UsageError(f"{name} asks the kernel: not with --snapshot.")
     watch_s = unasked_s(rules) if watched_s is None else watched_s
     if not saved:
-        tell_wait(watch_s, len(sources))
-    return ask(sources, lambda one: asking.doctor(one, settle=probe, watch_s=watch_s))
+        tell_wait(watch_s)
+    # All are read first, so that they share one wait.
+    begun = {id(one): asking.begin(one, settle=probe) for one in sources}
+    return ask(sources, lambda one: begun[id(one)](watch_s))
 
 
 def unasked_s(rules: Rules) -> float:
@@ -143,16 +145,13 @@ def chosen(answer: Findings, names: Collection[str]) -> Findings:
     )
 
 
-def tell_wait(watch_s: float, namespaces: int = 1) -> None:
+def tell_wait(watch_s: float) -> None:
     """Tell a person at a terminal what is waited for, if that is a second or more."""
     from portroom.cli.output import talk
-    from portroom.render.units import duration, plural
+    from portroom.render.units import duration
 
-    total_s = watch_s * namespaces
-    if total_s < 1 or not (sys.stderr and sys.stderr.isatty()):
-        return
-    where = f" of {plural(namespaces, 'namespace')}" if namespaces > 1 else ""
-    talk(f"watching the counters{where} for {duration(total_s)}")
+    if watch_s >= 1 and sys.stderr and sys.stderr.isatty():
+        talk(f"watching the counters for {duration(watch_s)}")
 
 
 def judged(answers: Sequence[Findings]) -> int:
