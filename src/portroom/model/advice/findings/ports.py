@@ -20,6 +20,8 @@ NODE_PORTS = "nodeport"
 
 PROTECTED = "Reserve them, so that no outgoing connection takes the port while a service is down."
 
+PERHAPS = "Reserve what was asked for by its number; what the kernel chose needs nothing."
+
 
 def listener_in_range(scene: Scene) -> Iterator[Finding]:
     """Find listeners and published ports inside the range that are not reserved."""
@@ -38,16 +40,9 @@ def listener_in_range(scene: Scene) -> Iterator[Finding]:
     surely = [one for one in inside if one.first in by_number]
     maybe = [one for one in inside if one.first not in by_number]
     if surely:
-        yield _inside(scene, surely, WARNING, "")
+        yield _inside(scene, surely, WARNING)
     if maybe:
-        odd = "even" if settings.ephemeral.first & 1 else "odd"
-        yield _inside(
-            scene,
-            maybe,
-            INFO,
-            f" Each is {odd}, as the kernel's own choice for port 0 would be: if it was that, "
-            "there is nothing to do.",
-        )
+        yield _inside(scene, maybe, INFO)
 
 
 def _listeners(scene: Scene) -> Iterator[Occupied]:
@@ -91,8 +86,8 @@ def _is_by_number(one: Occupied, ephemeral: PortRange) -> bool:
     return one.kind != LISTENER or (one.first ^ ephemeral.first) & 1 == 0
 
 
-def _inside(scene: Scene, inside: list[Occupied], severity: str, doubt: str) -> Finding:
-    """Return the finding of some ports."""
+def _inside(scene: Scene, inside: list[Occupied], severity: str) -> Finding:
+    """Return the finding of some ports: a warning, or information where they may be chance."""
     ports = PortSet.of(one.first for one in inside)
     settings = scene.read.settings
     assert isinstance(settings, Settings)
@@ -108,12 +103,19 @@ def _inside(scene: Scene, inside: list[Occupied], severity: str, doubt: str) -> 
         severity,
         "listener_in_range",
         f"{count(len(ports), 'port')} that a service counts on {verb} inside the range "
-        f"{settings.ephemeral} and not among the reserved ones: {listed(places)}.{doubt}{down}",
-        PROTECTED,
+        f"{settings.ephemeral} and not among the reserved ones: {listed(places)}."
+        f"{_doubt(settings.ephemeral) if severity == INFO else ''}{down}",
+        PERHAPS if severity == INFO else PROTECTED,
         command=_reserve(ports, scene),
         owners=_distinct(owner for one in inside for owner in one.owners),
         numbers={"ports": len(ports), "list": str(ports)},
     )
+
+
+def _doubt(ephemeral: PortRange) -> str:
+    """Return why ports may have been chosen by the kernel."""
+    odd = "even" if ephemeral.first & 1 else "odd"
+    return f" The kernel's own choice for port 0 would be {odd}, too."
 
 
 def _distinct(owners: Iterable[Owner]) -> tuple[Owner, ...]:
