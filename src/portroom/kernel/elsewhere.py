@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 from portroom.errors import InvalidRequestError, NotPermittedError, PortroomError
@@ -137,7 +138,7 @@ class _Visit:
                 self._unseen += len(self._refs) - place
                 return
             try:
-                yield namespaces.inside(ref, lambda ref=ref: job(ref))  # type: ignore[misc]
+                yield namespaces.inside(ref, partial(job, ref))
             except NotPermittedError:
                 self._barred += 1
             except InvalidRequestError:

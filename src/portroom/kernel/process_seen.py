@@ -28,6 +28,7 @@ from portroom.kernel.limits import read_open_files
 from portroom.kernel.owners import SOCKET_LINK, read_owner
 from portroom.kernel.probe import IP_LOCAL_PORT_RANGE
 from portroom.kernel.processes import open_folder, parse_thread_group, read_file
+from portroom.kernel.rights import sudo_line
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.scene import ProcessSeen, Window
 from portroom.model.facts.snapshot import NetnsId
@@ -76,7 +77,8 @@ def read_process(pid: int, proc: str = PROC) -> ProcessSeen:
         ) from None
     except PermissionError:
         raise NotPermittedError(
-            f"Looking at process {pid} is not permitted: it needs CAP_SYS_PTRACE."
+            f"Looking at process {pid} is not permitted: it needs CAP_SYS_PTRACE.",
+            f"Run: {sudo_line()}",
         ) from None
 
 

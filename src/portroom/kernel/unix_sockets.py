@@ -17,6 +17,7 @@ net/unix/af_unix.c, unix_recvq_full (more than the limit wait).
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 from typing import NamedTuple
@@ -87,7 +88,8 @@ def _fullest_first(one: _Listener) -> tuple[float, int, str]:
 def _with_owners(found: list[_Listener]) -> tuple[UnixBacklog, ...]:
     """Return the backlogs with the owners of those at which anybody waits."""
     wanted = {one.inode for one in found if one.backlog.waiting}
-    owners, _ = read_owners(wanted)
+    here = os.stat("/proc/thread-self/ns/net").st_ino
+    owners, _ = read_owners(wanted, netns_inode=here)
     return tuple(
         msgspec.structs.replace(one.backlog, owners=owners.get(one.inode, ())) for one in found
     )
