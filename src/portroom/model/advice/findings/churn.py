@@ -21,11 +21,9 @@ from portroom.model.facts.sockets import (
     TcpState,
     address_text,
 )
-from portroom.model.laws.buckets import eligible
 from portroom.model.laws.rates import (
     YOUNG_S,
     hold_time_s,
-    inflow_per_s,
     max_connect_rate,
     seconds_until_full,
     young,
@@ -38,6 +36,17 @@ Young TIME_WAITs below which a rate is chance.
 
 Of 10 that come at random the next window has 7 to 13 in two of three cases.
 """
+
+
+class Flow(msgspec.Struct, frozen=True):
+    """TIME_WAITs of one group key: their remaining times, and rates a second."""
+
+    family: Family
+    key: bytes
+    times: Sequence[int]
+    rate: float
+    sustained: float
+    hold_s: float
 
 
 class Inflow(msgspec.Struct, frozen=True):
@@ -87,32 +96,29 @@ def inflows(scene: Scene) -> list[Inflow]:
 
 def _of_table(table: GroupTable, scene: Scene, settings: Settings) -> Iterator[Inflow]:
     """Yield what comes in too fast on the keys of one table."""
-    # Fewer entries than this cannot be too many, and most keys have fewer.
-    most = settings.ephemeral.ports - len(settings.reserved.within(settings.ephemeral))
-    least = max(LEAST_YOUNG, int(most * YOUNG_S * 1000 / TIME_WAIT_MS))
+    every = settings.ephemeral.ports - len(settings.reserved.within(settings.ephemeral))
     for key, times in table.remaining_ms.items():
-        if len(times) >= least and young(times) >= LEAST_YOUNG:
-            flow = _inflow(table.family, key, times, scene, settings)
-            if flow.rate > flow.sustained:
-                yield flow
+        hold_s = hold_time_s(settings, table.family, key[2:18])
+        sustained = max_connect_rate(every, hold_s)
+        least = max(LEAST_YOUNG, sustained * YOUNG_S)
+        # Most keys have fewer entries than would be too many, and end here.
+        if len(times) >= least and (ended := young(times)) >= least:
+            flow = Flow(table.family, key, times, ended / YOUNG_S, sustained, hold_s)
+            if flow.rate > sustained:
+                yield _inflow(flow, scene, every)
 
 
-def _inflow(
-    family: Family, key: bytes, times: Sequence[int], scene: Scene, settings: Settings
-) -> Inflow:
-    """Return what comes in on one key."""
-    every = len(eligible(settings))
-    local = address_text(family, key[2:18])
-    remote = Endpoint(address_text(family, key[18:34]), int.from_bytes(key[:2], "big"))
+def _inflow(flow: Flow, scene: Scene, every: int) -> Inflow:
+    """Return what comes in on one key, and when its ports are gone."""
+    local = address_text(flow.family, flow.key[2:18])
+    port = int.from_bytes(flow.key[:2], "big")
+    remote = Endpoint(address_text(flow.family, flow.key[18:34]), port)
     measured = next((one for one in scene.keys if _is_of(one, local, remote)), None)
-    free = measured.free_ports if measured else max(every - len(times), 0)
-    hold_s = hold_time_s(settings, family, key[2:18])
-    rate = inflow_per_s(times)
+    free = measured.free_ports if measured else max(every - len(flow.times), 0)
     # What reuse gives back early is not known port by port: no time is told then.
-    lasts = hold_s * 1000 >= TIME_WAIT_MS
-    full_s = seconds_until_full(free, times, rate) if lasts else None
-    sustained = max_connect_rate(every, hold_s)
-    return Inflow(local, remote, rate, sustained, hold_s, free, full_s, measured)
+    lasts = flow.hold_s * 1000 >= TIME_WAIT_MS
+    full_s = seconds_until_full(free, flow.times, flow.rate) if lasts else None
+    return Inflow(local, remote, flow.rate, flow.sustained, flow.hold_s, free, full_s, measured)
 
 
 def _is_of(key: Key, local: str, remote: Endpoint) -> bool:
@@ -151,6 +157,8 @@ def _numbers(flow: Inflow) -> dict[str, int | float | str]:
 
 def known_software(scene: Scene) -> Iterator[Finding]:
     """Find programs behind full or busy keys that have a setting of their own for it."""
+    if not any(key.owners for key in scene.keys):
+        return
     full = [key for key in scene.keys if key.occupancy_ratio > CLIFF_RATIO]
     busy = [flow.key for flow in inflows(scene) if flow.key is not None]
     told: set[str] = set()

@@ -84,7 +84,7 @@ def behind(command: str, sockets: int = 60):
         ("envoy", "IP_BIND_ADDRESS_NO_PORT"),
         ("pilot-agent", "maxRequestsPerConnection"),
         ("python3.11", "requests.Session"),
-        ("gunicorn: worke", "CONN_MAX_AGE"),
+        ("gunicorn: w", "CONN_MAX_AGE"),
         ("pgbouncer", "min_pool_size"),
         ("php-fpm8.2", "PDO::ATTR_PERSISTENT"),
         ("node", "keepAlive: true"),
