@@ -37,6 +37,9 @@ Source: Linux include/linux/trace_events.h, TRACE_FLAG_HARDIRQ and TRACE_FLAG_SO
 LOW_WORD = (1 << 32) - 1
 """An argument is kept as a whole register, of which an int is the low part."""
 
+KIND_MASK = 0xF
+"""The type of a socket without SOCK_CLOEXEC and SOCK_NONBLOCK. Source: include/linux/net.h."""
+
 GIVEN_UP = f"protocol == {IPPROTO_TCP} && oldstate == {SYN_SENT} && newstate == {CLOSE}"
 
 
@@ -80,7 +83,25 @@ class CallEnter(NamedTuple):
     operation: str
 
 
-TraceEvent = StateChange | CallExit | CallEnter
+class SocketEnter(NamedTuple):
+    """A socket is being made: the arguments of socket(), without its flags."""
+
+    at_ns: int
+    tid: int
+    family: int
+    kind: int
+    protocol: int
+
+
+class SocketExit(NamedTuple):
+    """A socket was made: its descriptor."""
+
+    at_ns: int
+    tid: int
+    descriptor: int
+
+
+TraceEvent = StateChange | CallExit | CallEnter | SocketEnter | SocketExit
 
 
 class Watched(NamedTuple):
@@ -110,6 +131,17 @@ def _enter(operation: str) -> Callable[[int, tuple[Any, ...]], CallEnter]:
         return CallEnter(at_ns, tid, descriptor & LOW_WORD, address, length & LOW_WORD, operation)
 
     return make
+
+
+def _socket(at_ns: int, values: tuple[Any, ...]) -> SocketEnter:
+    """Return the begin of a socket."""
+    tid, family, kind, protocol = values
+    return SocketEnter(at_ns, tid, family & LOW_WORD, kind & KIND_MASK, protocol & LOW_WORD)
+
+
+def _descriptor(at_ns: int, values: tuple[Any, ...]) -> SocketExit:
+    """Return the end of a socket's making."""
+    return SocketExit(at_ns, *values)
 
 
 def _returned(*errors: int) -> str:
@@ -153,6 +185,8 @@ BEFORE = (
         ("common_pid", "fd", "umyaddr", "addrlen"),
         _enter(BIND),
     ),
+    Watched("syscalls/sys_enter_socket", "", ("common_pid", "family", "type", "protocol"), _socket),
+    Watched("syscalls/sys_exit_socket", "ret >= 0", ("common_pid", "ret"), _descriptor),
 )
 """What tells more of some failures: it is there for every call, and read when it is needed."""
 

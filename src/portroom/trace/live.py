@@ -32,8 +32,11 @@ from portroom.trace.who import Who, sees_first_namespace
 
 __all__ = ["Raw", "Watch", "watching"]
 
-PAUSE_S = 0.01
-"""Between two looks while failures come: 10,000 a second are read by the hundred."""
+PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.01
+"""
+Between two looks while failures come: for each event of the last one, and at most. A few
+are followed closely, since what they were about is soon gone; many are read by the hundred.
+"""
 
 WAITING_S = 0.05
 """Between two looks while an event waits for its partner."""
@@ -43,8 +46,6 @@ SMALLEST_KB, LARGEST_KB, TOTAL_KB = 512, 2048, 32768
 Of the buffer of one processor, and of all: a failure takes about 110 bytes, so 512 KB are
 half a second of 10,000 failures a second, all on one processor.
 """
-
-BEFORE_KB = 512
 
 
 def buffer_kb(processors: int) -> int:
@@ -88,9 +89,9 @@ class Watch:
         with contextlib.ExitStack() as opened:
             opened.callback(os.close, top)
             opened.callback(self._who.close)
-            # It goes first: whatever fails then has what came before it.
-            recorder = Recorder(_open(opened, top, _Make("-before", BEFORE, BEFORE_KB, True)))
             size_kb = buffer_kb(os.cpu_count() or 1)
+            # It goes first: whatever fails then has what came before it.
+            recorder = Recorder(_open(opened, top, _Make("-before", BEFORE, size_kb, True)))
             self._ring = _open(opened, top, _Make("", FAILURES, size_kb, False))
             self._teller = Teller(self._who, recorder, pid)
             self._open_poll(opened)
@@ -170,7 +171,8 @@ class Watch:
         assert self._ring is not None
         events, complete_ns = self._ring.drain()
         if events:
-            self._paused_until_s = time.monotonic() + PAUSE_S
+            pause_s = min(PAUSE_S * len(events), LONGEST_PAUSE_S)
+            self._paused_until_s = time.monotonic() + pause_s
         return self._teller.tell(self._pairing.feed(events, complete_ns))
 
     def _pause(self) -> None:

@@ -1,11 +1,10 @@
 """
-What a call was about: the address in its process's memory, and its socket.
+What can still be read just after a call: the address in memory, and the socket.
 
 Rules of this file:
 
-- both are read just after the call, and may be gone or be others by then: only
-  what is an address in itself is told, and where the two tell different
-  families, nothing is;
+- both may be gone, or be others by then: only what is an address in itself is
+  told, and whoever asks has to know what the thread did since;
 - the process is not stopped, and nothing of it is taken or changed.
 
 Source: proc_pid_mem(5); Linux net/socket.c, sockfs_xattr_get, which lsof reads, too.
@@ -40,6 +39,25 @@ SOCKETS: dict[str, tuple[int, str | None]] = {
 """Family and protocol by the name of a socket; those of IPv6 have ``v6`` behind it."""
 
 
+IP_FAMILIES = (AF_INET, AF_INET6)
+
+SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET = 1, 2, 3, 5
+
+ARGUMENTS = {
+    (SOCK_STREAM, 0): "tcp",
+    (SOCK_STREAM, 6): "tcp",
+    (SOCK_STREAM, 262): "tcp",
+    (SOCK_DGRAM, 0): "udp",
+    (SOCK_DGRAM, 17): "udp",
+    (SOCK_DGRAM, 136): "udplite",
+    (SOCK_STREAM, 132): "sctp",
+    (SOCK_SEQPACKET, 132): "sctp",
+    (SOCK_DGRAM, 1): "ping",
+    (SOCK_DGRAM, 58): "ping",
+}
+"""Protocols by kind and number. 262 is multipath TCP. Source: include/uapi/linux/in.h."""
+
+
 class Told(NamedTuple):
     """A socket's family and protocol, and an address; None is what nothing told."""
 
@@ -51,32 +69,42 @@ class Told(NamedTuple):
 UNTOLD = Told()
 
 
-def read_told(process: int, call: CallEnter) -> Told:
+def read_memory(process: int, call: CallEnter) -> Told:
     """
-    Return what a call was about, as far as it can still be read.
+    Return family and address that lie where a call pointed to.
 
     Args:
         process: Descriptor of ``/proc/TID`` of the thread that called.
         call: How the call began.
     """
     found = parse_address(_read_memory(process, call))
-    by_memory = Told(found[0], None, found[1]) if found else UNTOLD
-    return agree(parse_socket_name(_read_socket_name(process, call.descriptor)), by_memory)
+    return Told(found[0], None, found[1]) if found else UNTOLD
 
 
-def agree(by_socket: Told, by_memory: Told) -> Told:
+def read_socket(process: int, descriptor: int) -> Told:
     """
-    Return what socket and memory tell together.
+    Return family and protocol of a socket that a thread has open.
 
-    >>> agree(Told(2, "tcp"), Told(2, None, ("127.0.0.1", 80)))
-    Told(family=2, protocol='tcp', address=('127.0.0.1', 80))
-    >>> agree(Told(10, "tcp"), Told(2, None, ("127.0.0.1", 80)))
-    Told(family=None, protocol=None, address=None)
+    Args:
+        process: Descriptor of ``/proc/TID``.
+        descriptor: Its number in that process.
     """
-    families = {told.family for told in (by_socket, by_memory)} - {None}
-    if len(families) > 1:
-        return UNTOLD
-    return Told(next(iter(families), None), by_socket.protocol, by_memory.address)
+    return parse_socket_name(_read_socket_name(process, descriptor))
+
+
+def parse_socket_arguments(family: int, kind: int, protocol: int) -> Told:
+    """
+    Return family and protocol from the arguments of socket().
+
+    >>> parse_socket_arguments(10, 1, 0)
+    Told(family=10, protocol='tcp', address=None)
+    >>> parse_socket_arguments(16, 3, 0)
+    Told(family=0, protocol=None, address=None)
+    """
+    if family not in IP_FAMILIES:
+        return Told(AF_UNIX if family == AF_UNIX else OTHER_FAMILY)
+    named = ARGUMENTS.get((kind, protocol))
+    return Told(family, "raw" if kind == SOCK_RAW else named)
 
 
 def parse_socket_name(raw: bytes) -> Told:

@@ -12,19 +12,39 @@ Rules of this file:
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from operator import itemgetter
 
-from portroom.trace.events import IN_INTERRUPT, CallEnter, CallExit, StateChange, TraceEvent
+from portroom.trace.events import (
+    IN_INTERRUPT,
+    CallEnter,
+    CallExit,
+    SocketEnter,
+    SocketExit,
+    StateChange,
+    TraceEvent,
+)
 from portroom.trace.ring import Ring
 
 KEPT_NS = 10_000_000_000
-"""How long the last events of a thread are kept: a call may have begun long before it ends."""
+KEPT_EVENTS = 8
+"""
+How long the last events of a thread are kept, and how many: a call may have begun, and its
+socket been made, long before it ends.
+"""
+
+ADDRESS_BYTES = 128
+"""Two addresses that begin nearer to each other than this lie in the same memory."""
 
 
 class Recorder:
-    """Remembers what threads did last, of what was read from a ring."""
+    """
+    Remembers what threads did last, of what was read from a ring.
+
+    Args:
+        ring: The buffer of the second instance.
+    """
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
@@ -32,36 +52,65 @@ class Recorder:
 
     def look(self) -> None:
         """Read what was recorded up to now."""
-        self._forget(time.monotonic_ns())
         for event in self._ring.drain().events:
             self._of_thread.setdefault(event.tid, []).append(event)
 
+    def forget(self) -> None:
+        """Keep only the last events of each thread: how its present call began."""
+        since_ns = time.monotonic_ns() - KEPT_NS
+        self._of_thread = {
+            tid: events[-KEPT_EVENTS:]
+            for tid, events in self._of_thread.items()
+            if events[-1].at_ns > since_ns
+        }
+
     def begin_of(self, call: CallExit) -> CallEnter | None:
         """Return how a call began, None where that was overwritten."""
-        for event in self._backwards(call):
+        for event in self._before(call):
             if isinstance(event, CallEnter):
                 return event if event.operation == call.operation else None
         return None
 
     def clash_of(self, call: CallExit) -> StateChange | None:
         """Return the change of state, with a local port, that happened during a call."""
-        for event in self._backwards(call):
+        for event in self._before(call):
             if isinstance(event, CallEnter):
                 return None
             if isinstance(event, StateChange) and not event.flags & IN_INTERRUPT:
                 return event
         return None
 
-    def _backwards(self, call: CallExit) -> Iterator[TraceEvent]:
-        """Yield what a thread did before the end of a call, the last first."""
-        events = self._of_thread.get(call.tid, [])
-        for index in range(bisect_left(events, call.at_ns, key=itemgetter(0)) - 1, -1, -1):
+    def socket_of(self, call: CallEnter) -> SocketEnter | None:
+        """Return how the socket of a call was made, None where its thread did not just do so."""
+        made = False
+        for event in self._before(call):
+            if made:
+                return event if isinstance(event, SocketEnter) else None
+            made = isinstance(event, SocketExit) and event.descriptor == call.descriptor
+        return None
+
+    def has_reused_memory(self, call: CallEnter) -> bool:
+        """Say whether the thread passed another address in the same memory since."""
+        return any(
+            isinstance(event, CallEnter) and abs(event.address - call.address) < ADDRESS_BYTES
+            for event in self._after(call)
+        )
+
+    def has_reused_descriptor(self, call: CallEnter) -> bool:
+        """Say whether the thread made another socket with the same descriptor since."""
+        return any(
+            isinstance(event, SocketExit) and event.descriptor == call.descriptor
+            for event in self._after(call)
+        )
+
+    def _before(self, event: CallExit | CallEnter) -> Iterator[TraceEvent]:
+        """Yield what a thread did before an event, the last first."""
+        events = self._of_thread.get(event.tid, [])
+        for index in range(bisect_left(events, event.at_ns, key=itemgetter(0)) - 1, -1, -1):
             yield events[index]
 
-    def _forget(self, now_ns: int) -> None:
-        """Keep only the last two events of each thread: how its present call began."""
-        self._of_thread = {
-            tid: events[-2:]
-            for tid, events in self._of_thread.items()
-            if now_ns - events[-1].at_ns < KEPT_NS
-        }
+    def _after(self, event: CallEnter) -> Iterator[TraceEvent]:
+        """Yield what a thread did after an event, in order."""
+        events = self._of_thread.get(event.tid, [])
+        for index in range(bisect_right(events, event.at_ns, key=itemgetter(0)), len(events)):
+            yield events[index]

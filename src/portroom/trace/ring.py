@@ -108,6 +108,10 @@ class Ring:
                 page = os.read(descriptor, size)
             except BlockingIOError:
                 return True
+            if not page:
+                # An event that is still being written: the page comes with the next look.
+                # Source: Linux kernel/trace/trace.c, tracing_buffers_read.
+                return True
             found = (decode(page, place) for place in parse_page(page, layout))
             events += [event for event in found if event is not None]
         return False

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 from portroom.model.facts.failure import FROM_KERNEL, FROM_MEMORY, FailedProcess
 from portroom.model.facts.sockets import MAPPED
+from portroom.trace.about import About, find_about
 from portroom.trace.addresses import text_of
 from portroom.trace.events import CallEnter, CallExit, StateChange
-from portroom.trace.memory import UNTOLD, Told, read_told
+from portroom.trace.memory import Told
 from portroom.trace.pairing import MEMORY_NS, Pair
 from portroom.trace.raw import AF_INET, AF_INET6, BIND, CONNECT, Address, Raw
 from portroom.trace.recorder import Recorder
-from portroom.trace.who import Who
+from portroom.trace.who import Seen, Who
 
 
 class Ends(NamedTuple):
@@ -51,35 +52,39 @@ class Teller:
 
     def tell(self, pairs: Sequence[Pair]) -> list[Raw]:
         """Return the failures of some pairs, in their order."""
-        wanted = [pair for pair in pairs if self._is_wanted(pair)]
-        if any(pair.state is None for pair in wanted):
-            self._recorder.look()
-        told = (self._tell(pair) for pair in wanted)
+        seen = [(pair, self._who.find(pair.tid, pair.at_ns)) for pair in pairs]
+        wanted = [(pair, one) for pair, one in seen if self._is_wanted(one.process)]
+        about = self._find_about(wanted)
+        told = (tell_one(pair, one.process, about.get(pair, About())) for pair, one in wanted)
         return [raw for raw in told if raw is not None]
 
-    def _is_wanted(self, pair: Pair) -> bool:
-        """Say whether the failure of a process is to be told."""
-        pid = self._who.find(pair.tid, pair.at_ns).process.pid
+    def _is_wanted(self, process: FailedProcess) -> bool:
+        """Say whether failures of a process are to be told."""
+        if self._pid is not None:
+            return process.pid == self._pid
         # What portroom itself tries while it looks is nobody's failure.
-        return pid == self._pid if self._pid is not None else pid != os.getpid()
+        return process.pid != os.getpid()
 
-    def _tell(self, pair: Pair) -> Raw | None:
-        """Return one failure, None for one that was told already."""
-        seen = self._who.find(pair.tid, pair.at_ns)
-        if pair.state is not None:
-            return searched(pair, pair.state, seen.process)
-        call = pair.call
-        assert call is not None
-        begin = self._recorder.begin_of(call)
-        if was_told(pair, begin):
-            return None
-        clash = self._recorder.clash_of(call)
-        if clash is not None and call.errno == errno.EADDRNOTAVAIL:
-            return clashed(call, clash, seen.process)
-        told = UNTOLD
-        if begin is not None and seen.folder is not None:
-            told = read_told(seen.folder, begin)
-        return refused(call, told, seen.process)
+    def _find_about(self, seen: Sequence[tuple[Pair, Seen]]) -> dict[Pair, About]:
+        """Return what the calls without a change of state were about."""
+        calls = [(pair, one) for pair, one in seen if pair.state is None]
+        if not calls:
+            return {}
+        about = find_about(
+            [(pair.call, one.folder) for pair, one in calls if pair.call], self._recorder
+        )
+        return {pair: found for (pair, _), found in zip(calls, about, strict=True)}
+
+
+def tell_one(pair: Pair, process: FailedProcess, about: About) -> Raw | None:
+    """Return a failure, None for one that was told already."""
+    if pair.state is not None:
+        return searched(pair, pair.state, process)
+    if pair.call is None or was_told(pair, about.begin):
+        return None
+    if about.clash is not None and pair.call.errno == errno.EADDRNOTAVAIL:
+        return clashed(pair.call, about.clash, process)
+    return refused(pair.call, about.told, process)
 
 
 def was_told(pair: Pair, begin: CallEnter | None) -> bool:
