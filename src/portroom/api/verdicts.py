@@ -24,12 +24,15 @@ from portroom.kernel.snapshot import Wanted, take
 from portroom.model.advice.attribution import (
     Attempt,
     Evidence,
+    is_exhaustion,
     is_judged,
     needs_all_ports,
     told,
 )
 from portroom.model.facts.failure import FailedProcess
-from portroom.model.facts.snapshot import NetnsId, Snapshot
+from portroom.model.facts.gaps import part_or_none
+from portroom.model.facts.scene import Window
+from portroom.model.facts.snapshot import Features, NetnsId, Snapshot
 
 READ_AGAIN_S = 1.0
 COSTS_BETWEEN = 10
@@ -105,10 +108,13 @@ class Verdicts:
     Args:
         meanwhile: Called again and again while sockets are read, which may take
             seconds: failures go on, and have to be taken in.
+        features: What this kernel can do; None to ask it each time, which takes
+            a connect that fails.
     """
 
-    def __init__(self, meanwhile: Callable[[], None]) -> None:
+    def __init__(self, meanwhile: Callable[[], None], features: Features | None = None) -> None:
         self._meanwhile = meanwhile
+        self._features = features
         self.unreadable = 0
         self._readings: OrderedDict[int | None, Reading] = OrderedDict()
         self._verdicts: OrderedDict[Hashable, Verdict] = OrderedDict()
@@ -132,7 +138,8 @@ class Verdicts:
         reading = self._reading(attempt, process, now_s)
         is_asked = verdict is not None and verdict.looked_at_s >= reading.at_s
         if reading.evidence is not None and not is_asked:
-            verdict = _judged(attempt, reading.evidence, reading.at_s, verdict)
+            cause = _judged(attempt, process, reading.evidence)
+            verdict = _renewed(verdict, cause, reading.at_s)
             _keep(self._verdicts, alike, verdict, VERDICTS_KEPT)
         after_s = time.monotonic()
         self._allowance.spend(after_s - now_s)
@@ -146,7 +153,8 @@ class Verdicts:
             return known
         # What was needed once is needed again: both kinds in turn would cost twice.
         all_ports = needs_all_ports(attempt) or (known is not None and known.all_ports)
-        evidence = _aside(lambda: _read(process, all_ports=all_ports), self._meanwhile)
+        wanted = Wanted(groups=True, all_ports=all_ports, features=self._features)
+        evidence = _aside(lambda: _read(process, wanted), self._meanwhile)
         self.unreadable += evidence is None
         after_s = time.monotonic()
         reading = Reading(after_s, after_s - now_s, evidence, all_ports)
@@ -154,9 +162,27 @@ class Verdicts:
         return reading
 
 
-def _judged(attempt: Attempt, evidence: Evidence, at_s: float, known: Verdict | None) -> Verdict:
-    """Return the cause by sockets read just now; where they do not show it, the one before."""
+def _judged(attempt: Attempt, process: FailedProcess, evidence: Evidence) -> str | None:
+    """Return the cause that sockets show; where they show none, by the options of the process."""
     cause = evidence.cause(attempt)
+    if cause is not None or process.pid is None or not is_exhaustion(attempt, cause):
+        return cause
+    windows = _windows(process.pid)
+    return evidence.cause(attempt, windows) if windows else None
+
+
+def _windows(pid: int) -> tuple[Window, ...]:
+    """Return IP_LOCAL_PORT_RANGE as sockets of a process have it; none where that is hidden."""
+    from portroom.kernel.process_seen import read_windows
+
+    try:
+        return part_or_none(read_windows(pid)) or ()
+    except OSError:
+        return ()
+
+
+def _renewed(known: Verdict | None, cause: str | None, at_s: float) -> Verdict:
+    """Return what a reading told; where it does not show the cause, the one before."""
     if cause is None and known is not None:
         return known._replace(looked_at_s=at_s)
     return Verdict(cause, at_s, at_s)
@@ -186,9 +212,8 @@ def _aside(job: Callable[[], Evidence | None], meanwhile: Callable[[], None]) ->
     return results[0] if results else None
 
 
-def _read(process: FailedProcess, *, all_ports: bool) -> Evidence | None:
+def _read(process: FailedProcess, wanted: Wanted) -> Evidence | None:
     """Return the sockets of a process's namespace, None where they cannot be read."""
-    wanted = Wanted(groups=True, all_ports=all_ports)
     if process.netns_inode is None:
         return _or_none(lambda: take(wanted))
     own = None if process.pid is None else f"/proc/{process.pid}/ns/net"

@@ -15,12 +15,13 @@ import msgspec
 
 from portroom.api.verdicts import Verdicts
 from portroom.kernel import namespaces
+from portroom.kernel.features import read_features
 from portroom.kernel.netns_names import known_name
 from portroom.model.advice.attribution import Attempt, is_exhaustion
 from portroom.model.facts.failure import FailedProcess, Failure, FailureCounts
 from portroom.model.facts.questions import WatchQuestion
-from portroom.model.facts.snapshot import Gap, NetnsId
-from portroom.model.facts.sockets import Endpoint, Protocol
+from portroom.model.facts.snapshot import Features, Gap, NetnsId
+from portroom.model.facts.sockets import Endpoint
 from portroom.model.laws.failure_counts import Tally
 from portroom.model.laws.process_filter import process_filter
 from portroom.trace.live import Raw, Watch, watching
@@ -35,6 +36,9 @@ UNSEEN = Gap(
 """Said always: what is not seen must not be taken for what does not happen."""
 
 NAMES_KEPT = 1_000
+
+OWN_NAME = "portroom"
+"""What it calls itself: its probe and its trials fail on purpose, which is nobody's failure."""
 
 PENDING = 100_000
 """Failures that wait for their cause: what comes on top waits with the kernel."""
@@ -54,12 +58,14 @@ def watch(question: WatchQuestion) -> Failures:
     """
     ref = None if question.netns is None else namespaces.find(question.netns)
     netns = namespaces.identify() if ref is None else ref.id
+    # Asked once, and before: it takes a connect that fails.
+    features = read_features()
     with ExitStack() as opened:
         served = None
         if question.socket is not None:
             served = opened.enter_context(Published(question.socket))
         seen = opened.enter_context(watching(question.pid))
-        return Failures(question, netns, seen, served, opened.pop_all())
+        return Failures(question, netns, seen, features, served, opened.pop_all())
 
 
 class Failures:
@@ -70,6 +76,7 @@ class Failures:
         question: Which are wanted.
         netns: The namespace asked for, else the caller's own.
         seen: What tells of them.
+        features: What this kernel can do.
         served: Where counts are given to others, None for nowhere.
         opened: What to close at the end.
     """
@@ -79,6 +86,7 @@ class Failures:
         question: WatchQuestion,
         netns: NetnsId,
         seen: Watch,
+        features: Features,
         served: Published | None,
         opened: ExitStack,
     ) -> None:
@@ -88,7 +96,7 @@ class Failures:
         self._seen, self._served, self._opened = seen, served, opened
         self._since = datetime.datetime.now(datetime.UTC)
         self._tally = Tally()
-        self._verdicts = Verdicts(self._take_in)
+        self._verdicts = Verdicts(self._take_in, features)
         self._pending: list[Raw] = []
         self._names: dict[int, str | None] = {}
         self._unmatched = 0
@@ -155,6 +163,8 @@ class Failures:
         """Yield the failures asked for; note those that have ended too early to tell."""
         for raw in found:
             process = raw.process
+            if process.command == OWN_NAME:
+                continue
             if self._only is not None and process.netns_inode != self._only:
                 self._unmatched += process.netns_inode is None
             elif self._matches is None or self._matches(process.pid, process.command):
@@ -168,7 +178,7 @@ class Failures:
             operation=raw.operation,
             errno=raw.errno,
             family=raw.family,
-            protocol=None if raw.protocol is None else Protocol(raw.protocol),
+            protocol=raw.protocol,
             searched=raw.searched,
             local=None if raw.local is None else Endpoint(*raw.local),
             remote=None if raw.remote is None else Endpoint(*raw.remote),

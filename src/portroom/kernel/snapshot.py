@@ -17,7 +17,7 @@ import msgspec
 from portroom.errors import NotPermittedError, NotSupportedError
 from portroom.kernel import namespaces
 from portroom.kernel.counters import read_counters
-from portroom.kernel.features import Trial
+from portroom.kernel.features import KnownFeatures, Trial
 from portroom.kernel.files import PROC, read_text
 from portroom.kernel.groups import TWO_THREADS_FROM, all_hashed, read_groups
 from portroom.kernel.route import read_route
@@ -75,7 +75,8 @@ class Wanted(msgspec.Struct, frozen=True):
     address and local address, or None for any. ``threads`` is how many may
     dump; 0 leaves the choice to portroom. ``boot`` asks for what decides at the
     next boot of the system. ``times`` asks for the remaining time of every
-    TIME_WAIT, also where none can be reused.
+    TIME_WAIT, also where none can be reused. ``features`` are what was found out
+    before: then the kernel is not asked again.
     """
 
     groups: bool = False
@@ -84,6 +85,7 @@ class Wanted(msgspec.Struct, frozen=True):
     threads: int = 0
     boot: bool = False
     times: bool = False
+    features: Features | None = None
 
 
 def take(wanted: Wanted, netns: NetnsId | None = None, proc: str = PROC) -> Snapshot:
@@ -146,7 +148,8 @@ def _header(netns: NetnsId | None, proc: str) -> Snapshot:
 def _with_groups(snapshot: Snapshot, settings: Settings, wanted: Wanted, proc: str) -> Snapshot:
     """Return a Snapshot with its groups, and what they were read with."""
     counters = None if isinstance(snapshot.counters, Gap) else snapshot.counters
-    trial = Trial(counters.tcp_alloc if counters else 0)
+    sockets = counters.tcp_alloc if counters else 0
+    trial = KnownFeatures(wanted.features) if wanted.features else Trial(sockets)
     scope = None if wanted.all_ports else settings.ephemeral
     try:
         groups = _read_steady(scope, counters, settings, wanted)

@@ -6,7 +6,7 @@ from portroom.api import verdicts
 from portroom.api.verdicts import ALLOWANCE_S, KEPT_S, Allowance, Reading, Verdict, Verdicts
 from portroom.model.advice.attribution import Attempt, Evidence
 from portroom.model.facts.snapshot import Groups
-from portroom.model.facts.sockets import Endpoint, Protocol
+from portroom.model.facts.sockets import Endpoint
 from tests.unit.made_failures import ENDED, process
 from tests.unit.made_groups import HERE, REMOTE, settings, snapshot, table
 
@@ -14,7 +14,7 @@ FULL = Evidence(snapshot(Groups((table(*range(40000, 40010)),), ()), settings())
 EMPTY = Evidence(snapshot(Groups((), ()), settings()))
 
 SEARCHED = Attempt(
-    "connect", 99, 2, Protocol.TCP, searched=True, local=Endpoint(HERE, 0), remote=Endpoint(*REMOTE)
+    "connect", 99, 2, "tcp", searched=True, local=Endpoint(HERE, 0), remote=Endpoint(*REMOTE)
 )
 
 
@@ -31,9 +31,9 @@ class World:
         """Return the time."""
         return self.now_s
 
-    def read(self, of, *, all_ports):
+    def read(self, of, wanted):
         """Return the sockets, which takes its time."""
-        self.readings.append((of.netns_inode, all_ports))
+        self.readings.append((of.netns_inode, wanted.all_ports))
         self.now_s += self.cost_s
         return self.evidence
 
@@ -88,7 +88,7 @@ def test_it_is_read_again_the_more_rarely_the_dearer_it_is(world, found, cost_s,
 
 def test_a_bind_to_a_port_needs_all_ports(world, found):
     """What was read for connects does not do; what was read for it does for all."""
-    bind = Attempt("bind", 98, 2, Protocol.TCP, local=Endpoint(HERE, 40003))
+    bind = Attempt("bind", 98, 2, "tcp", local=Endpoint(HERE, 40003))
     found.cause(SEARCHED, process())
 
     assert "port_held_by_outgoing" == found.cause(bind, process())
@@ -160,7 +160,7 @@ def test_failures_are_taken_in_while_sockets_are_read(monkeypatch):
     """However long that takes, somebody goes on."""
     looks = []
 
-    def slow(_, **__):
+    def slow(*_):
         """Read until somebody looked three times."""
         while len(looks) < 3:
             pass

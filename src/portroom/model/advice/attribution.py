@@ -52,7 +52,7 @@ class Attempt(NamedTuple):
         operation: ``connect`` or ``bind``.
         errno: Positive number of the error.
         family: AF_UNIX, AF_INET or AF_INET6; None where nothing tells.
-        protocol: None where nothing tells.
+        protocol: ``tcp``, ``udp`` or another name; None where nothing tells.
         searched: The kernel looked for a local port and found none.
         local: The local end, its port 0 where there is none; None if not known.
         remote: The remote end, None if there is none or it is not known.
@@ -61,7 +61,7 @@ class Attempt(NamedTuple):
     operation: str
     errno: int
     family: int | None = None
-    protocol: Protocol | None = None
+    protocol: str | None = None
     searched: bool = False
     local: Endpoint | None = None
     remote: Endpoint | None = None
@@ -82,7 +82,8 @@ def told(attempt: Attempt) -> str | None:
     if attempt.errno == EAGAIN and attempt.operation == CONNECT:
         if attempt.family == UNIX:
             return "unix_backlog_full"
-        return "udp_pool_full" if attempt.family in INTERNET else None
+        is_udp = attempt.family in INTERNET and attempt.protocol in {None, Protocol.UDP.value}
+        return "udp_pool_full" if is_udp else None
     if attempt.errno != EADDRNOTAVAIL or attempt.searched:
         return None
     if attempt.operation == BIND:
@@ -105,8 +106,9 @@ def needs_all_ports(attempt: Attempt) -> bool:
 
 
 def is_exhaustion(attempt: Attempt, cause: str | None) -> bool:
-    """Say whether a failure was for want of a free local port."""
-    return attempt.searched or cause in EXHAUSTION
+    """Say whether a failure was for want of a free local port, its cause known or not."""
+    is_bind0 = attempt.is_bind0 and attempt.errno == EADDRINUSE
+    return attempt.searched or is_bind0 or cause in EXHAUSTION
 
 
 class Evidence:
@@ -260,10 +262,9 @@ def window_within(window: Window, ephemeral: PortRange) -> PortRange:
 
 
 def _protocols(attempt: Attempt) -> tuple[Protocol, ...]:
-    """Return which protocol asked; both where nothing tells, TCP first."""
-    if attempt.protocol is not None:
-        return (attempt.protocol,)
-    return (Protocol.TCP, Protocol.UDP)
+    """Return which protocol asked; both where nothing tells, TCP first; none for others."""
+    both = (Protocol.TCP, Protocol.UDP)
+    return tuple(one for one in both if attempt.protocol in {None, one.value})
 
 
 def _of_bind(attempt: Attempt, groups: Groups, settings: Settings) -> str | None:

@@ -20,11 +20,11 @@ PORTS = range(40000, 40010)
 OTHER = ("198.51.100.2", 443)
 
 SEARCHED = Attempt(
-    "connect", 99, 2, Protocol.TCP, searched=True, local=Endpoint(HERE, 0), remote=Endpoint(*REMOTE)
+    "connect", 99, 2, "tcp", searched=True, local=Endpoint(HERE, 0), remote=Endpoint(*REMOTE)
 )
 
 
-def bind(address, port, protocol=Protocol.TCP):
+def bind(address, port, protocol="tcp"):
     """Return a bind that found its address in use."""
     return Attempt("bind", 98, 2, protocol, local=Endpoint(address, port))
 
@@ -39,11 +39,12 @@ def seen(attempt, *tables, windows=(), inbound=(), **others):
     ("attempt", "cause"),
     [
         (Attempt("connect", 11, 1), "unix_backlog_full"),
-        (Attempt("connect", 11, 2, Protocol.UDP), "udp_pool_full"),
+        (Attempt("connect", 11, 2, "udp"), "udp_pool_full"),
         (Attempt("connect", 11, 10), "udp_pool_full"),
+        (Attempt("connect", 11, 2, "sctp"), None),
         (Attempt("connect", 11), None),
         (Attempt("connect", 11, 17), None),
-        (Attempt("connect", 99, 10, Protocol.TCP), "no_source_address"),
+        (Attempt("connect", 99, 10, "tcp"), "no_source_address"),
         (Attempt("connect", 99), None),
         (Attempt("connect", 99, 2, local=Endpoint(HERE, 40000)), "tuple_clash"),
         (Attempt("bind", 99, 2), "address_not_local"),
@@ -126,8 +127,8 @@ def test_many_free_ports_are_no_cause():
     [
         (bind("0.0.0.0", 0), [table(*PORTS)], "bind0_pool_full"),
         (bind("192.0.2.2", 0), [table(*PORTS)], None),
-        (bind("0.0.0.0", 0, Protocol.UDP), [table(*PORTS)], None),
-        (bind("0.0.0.0", 0, Protocol.UDP), [table(*PORTS, protocol=Protocol.UDP)], "udp_pool_full"),
+        (bind("0.0.0.0", 0, "udp"), [table(*PORTS)], None),
+        (bind("0.0.0.0", 0, "udp"), [table(*PORTS, protocol=Protocol.UDP)], "udp_pool_full"),
         (bind("0.0.0.0", 0, None), [table(*PORTS, protocol=Protocol.UDP)], "udp_pool_full"),
         (bind("0.0.0.0", 0, None), [table(*PORTS)], "bind0_pool_full"),
     ],
@@ -150,6 +151,7 @@ def test_a_bind_to_any_port(attempt, tables, cause):
         (bind(HERE, 40003), [table(40003, protocol=Protocol.UDP)], None),
         (bind(HERE, 40003, None), [table(40003, protocol=Protocol.UDP)], "port_held_by_outgoing"),
         (bind(HERE, 40003), [], None),
+        (bind(HERE, 40003, "sctp"), [listener(40003)], None),
     ],
 )
 def test_a_bind_to_one_port(attempt, tables, cause):
