@@ -11,7 +11,7 @@ from portroom.model.facts.ports import PortRange
 from portroom.model.facts.sockets import Endpoint
 from tests.kernel.bystanders import bystander, drop_rights, own_namespace
 from tests.kernel.harness import set_up, write_settings
-from tests.kernel.sockets import connected, fill, fill_bind0, listener
+from tests.kernel.sockets import connected, fill, fill_bind0, listener, take, udp
 
 SERVER = ("127.0.0.1", 9000)
 TEN_PORTS = "40000 40009"
@@ -48,16 +48,27 @@ def inode_of(pid):
     return Path(f"/proc/{pid}/ns/net").stat().st_ino
 
 
-def found_in(pids, *remotes):
+def keys_in(pids, *remotes):
     """
-    Return the keys that are told of the namespaces of some processes.
+    Return the keys that are told of the namespaces of some processes, with the process's place.
     """
     inodes = {inode_of(pid): place for place, pid in enumerate(pids)}
     found = read_elsewhere(remotes)
     return [
-        (inodes[one.netns.inode], one.key.remote_address, one.key.remote_port, one.key.exhausted)
+        (inodes[one.netns.inode], one.key)
         for one in (() if isinstance(found, Gap) else found)
         if one.netns.inode in inodes
+    ]
+
+
+def found_in(pids, *remotes):
+    """
+    Return place, remote and exhaustion of the connect keys that are told.
+    """
+    return [
+        (place, key.remote_address, key.remote_port, key.exhausted)
+        for place, key in keys_in(pids, *remotes)
+        if key.remote_port
     ]
 
 
@@ -84,6 +95,33 @@ def test_only_the_destination_asked_about_is_told(netns):
             return [found_in([pid], remote) for remote in asked]
 
     assert [[(0, "127.0.0.1", 9000, True)], []] == netns(job)
+
+
+def test_pools_without_a_remote_are_told_as_well(netns):
+    """
+    Of UDP, and of bind() to port 0; whatever remote is asked about.
+    """
+
+    def all_of_udp():
+        take(lambda: udp(("127.0.0.1", 0)))
+
+    def all_bound():
+        fill_bind0("127.0.0.1")
+
+    def job():
+        with (
+            bystander(with_ten_ports, all_of_udp) as one,
+            bystander(with_ten_ports, all_bound) as two,
+        ):
+            return {
+                (place, key.protocol, key.operation)
+                for place, key in keys_in([one, two], Endpoint("127.0.0.1", 9001))
+                if key.exhausted
+            }
+
+    expected = {(0, "udp", "connect"), (0, "udp", "bind0"), (1, "tcp", "bind0")}
+
+    assert expected == netns(job)
 
 
 def test_the_own_namespace_is_not_elsewhere(netns):

@@ -27,7 +27,7 @@ from portroom.kernel.snapshot import Wanted, take
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.scene import Elsewhere, NamespaceRange
 from portroom.model.facts.snapshot import Settings
-from portroom.model.facts.sockets import Endpoint
+from portroom.model.facts.sockets import Endpoint, Operation, Protocol
 from portroom.model.laws.headroom import KeysWanted, as_key, find_keys
 
 MOST_NAMESPACES = 200
@@ -38,7 +38,14 @@ NEARLY_FULL_RATIO = 0.95
 """The occupancy that is critical everywhere; below it programs still connect."""
 
 MOST_KEYS = 5
-"""Keys of one namespace that are told."""
+"""Keys of one namespace and one search that are told."""
+
+POOLS = (
+    (Protocol.UDP, Operation.CONNECT),
+    (Protocol.TCP, Operation.BIND0),
+    (Protocol.UDP, Operation.BIND0),
+)
+"""Searches for a port that heed no remote."""
 
 AFFECTS = ("causes", "findings")
 
@@ -78,7 +85,8 @@ def read_elsewhere(
     Return keys that are exhausted, or nearly, in other namespaces than the thread's.
 
     Args:
-        remotes: Only keys towards these; none for all.
+        remotes: Only connections towards these; none for all. Keys that have no
+            remote, of UDP and of bind() to port 0, are told in any case.
         proc: Where procfs is mounted.
 
     Returns:
@@ -88,7 +96,10 @@ def read_elsewhere(
     here = os.stat(f"{proc}/thread-self/ns/net").st_ino
     survey = namespaces.survey(proc)
     visit = _Visit([ref for ref in survey.namespaces if ref.id.inode != here])
-    wanted = KeysWanted(remotes=tuple(remotes), limit=MOST_KEYS)
+    wanted = [
+        KeysWanted(Protocol.TCP, Operation.CONNECT, tuple(remotes), limit=MOST_KEYS),
+        *(KeysWanted(protocol, operation, limit=MOST_KEYS) for protocol, operation in POOLS),
+    ]
     keys = [
         one for found in visit.each(lambda ref: _tight_keys(ref, wanted, proc)) for one in found
     ]
@@ -96,12 +107,12 @@ def read_elsewhere(
     return tuple(keys) or visit.gap(survey.gaps) or ()
 
 
-def _tight_keys(ref: NetnsRef, wanted: KeysWanted, proc: str) -> list[Elsewhere]:
+def _tight_keys(ref: NetnsRef, wanted: Sequence[KeysWanted], proc: str) -> list[Elsewhere]:
     """Return the nearly full keys of the namespace that the calling thread is in."""
     if not _may_be_tight(read_settings(proc), proc):
         return []
     read = take(Wanted(groups=True), ref.id, proc)
-    keys = map(as_key, find_keys(read, wanted).measured)
+    keys = [as_key(one) for search in wanted for one in find_keys(read, search).measured]
     return [
         Elsewhere(netns=read.netns, key=key)
         for key in keys
