@@ -130,8 +130,9 @@ def unix_backlog_full(asked: ExplainQuestion, scene: Scene) -> Cause | None:
         return ruled_out(UNIX, "No unix socket listens in this namespace.")
     one = max(scene.backlogs, key=lambda backlog: backlog.waiting - backlog.limit)
     numbers = {"waiting": one.waiting, "limit": one.limit}
+    verb = "waits" if one.waiting == 1 else "wait"
     text = (
-        f"{count(one.waiting, 'connection')} wait at the unix socket {one.path}, which takes "
+        f"{count(one.waiting, 'connection')} {verb} at the unix socket {one.path}, which takes "
         f"{one.limit:,}"
     )
     # Source: Linux net/unix/af_unix.c, unix_recvq_full: one more than the limit may wait.

@@ -13,8 +13,10 @@ from portroom.model.advice.causes.table import (
     unknown,
 )
 from portroom.model.advice.causes.words import (
+    are,
     command,
     count,
+    every,
     gap_words,
     owners_words,
     states_words,
@@ -121,16 +123,16 @@ def _what(key: Key) -> str:
 def _full(key: Key) -> str:
     """Return how many ports are held, and by what."""
     share = (
-        f"all {count(key.eligible_ports, 'port')} that the kernel may choose"
+        f"{every(key.eligible_ports)} {are(key.eligible_ports)}"
         if key.held_ports == key.eligible_ports
         else f"{key.held_ports:,} of the {count(key.eligible_ports, 'port')} that the kernel may "
-        "choose"
+        f"choose {are(key.held_ports)}"
     )
     sockets = f": {states_words(key.states)}" if key.states else ""
     error = AGAIN if key.operation == Operation.CONNECT.value else IN_USE
     finds = f"finds none ({error})" if key.exhausted else "may find none"
     return (
-        f"{_what(key)} {finds}: {share} are held by sockets whose address overlaps, whatever "
+        f"{_what(key)} {finds}. {share} held by sockets whose address overlaps, whatever "
         f"their destination{sockets}.{owners_words(key.owners)}"
     )
 

@@ -18,6 +18,7 @@ from portroom.model.advice.causes.table import (
     unknown,
 )
 from portroom.model.advice.causes.words import (
+    are,
     count,
     gap_words,
     netns_option,
@@ -140,7 +141,7 @@ def _full(one: Elsewhere, scene: Scene) -> Cause:
     key = one.key
     text = (
         f"Ports are left here, in {netns_words(scene.read.netns)}; in {netns_words(one.netns)} "
-        f"all {count(key.eligible_ports, 'port')} {_pool_words(key)} are held: "
+        f"no port is left {_pool_words(key)}, of {key.eligible_ports:,} that the kernel may choose: "
         f"{states_words(key.states)}.{owners_words(key.owners)}"
     )
     return found(NAME, text, Advice(LOOK_THERE, _next(key, one.netns)), _numbers(key, one.netns))
@@ -151,7 +152,7 @@ def _tight(one: Elsewhere) -> Cause:
     key = one.key
     text = (
         f"In {netns_words(one.netns)} {count(key.free_ports, 'port')} of {key.eligible_ports:,} "
-        f"are surely free {_pool_words(key)}."
+        f"{are(key.free_ports)} surely free {_pool_words(key)}."
     )
     return possible(NAME, text, Advice(LOOK_THERE, _next(key, one.netns)), _numbers(key, one.netns))
 

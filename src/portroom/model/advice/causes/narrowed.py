@@ -25,7 +25,7 @@ from portroom.model.advice.causes.table import (
     ruled_out,
     unknown,
 )
-from portroom.model.advice.causes.words import command, count, gap_words, owner_words, percent
+from portroom.model.advice.causes.words import are, command, count, gap_words, owner_words, percent
 from portroom.model.facts.answers import Key
 from portroom.model.facts.explanation import Cause, ExplainQuestion
 from portroom.model.facts.gaps import Gap
@@ -96,14 +96,17 @@ def _by_reserved(scene: Scene, settings: Settings, keys: tuple[Key, ...]) -> Cau
         command(scene, "settings", "reserved"),
     )
     if reserved == ephemeral.ports:
-        text = f"All {share} are reserved (ip_local_reserved_ports): the kernel may choose none."
+        text = (
+            f"The whole range {ephemeral} is reserved (ip_local_reserved_ports), "
+            f"{count(reserved, 'port')}: the kernel may choose none."
+        )
         return found(NAME, text, advice, numbers)
     full = [key for key in keys if key.exhausted]
     if not full:
         return None
     text = (
-        f"{share} ({percent(reserved, ephemeral.ports)}) are reserved (ip_local_reserved_ports), "
-        f"and the {count(ephemeral.ports - reserved, 'port')} that are left are all held."
+        f"{share} ({percent(reserved, ephemeral.ports)}) {are(reserved)} reserved (ip_local_reserved_ports), "
+        f"and of the {ephemeral.ports - reserved:,} that are left none is free."
     )
     return found(NAME, text, advice, numbers)
 
@@ -214,7 +217,9 @@ def _not_narrowed(
     """Return why nothing narrows the range, or what could not be looked at."""
     ephemeral = settings.ephemeral
     reserved = len(settings.reserved.within(ephemeral))
-    kept = f"{reserved:,} of {count(ephemeral.ports, 'port')} of {ephemeral} are reserved"
+    kept = (
+        f"{reserved:,} of {count(ephemeral.ports, 'port')} of {ephemeral} {are(reserved)} reserved"
+    )
     numbers = {"range_ports": ephemeral.ports, "reserved_ports": reserved}
     process = scene.process
     if any(key.exhausted for key in keys):

@@ -159,10 +159,11 @@ def _pool(key: Key, scene: Scene, inside: Groups, settings: Settings, shared: Bu
     said = scene.probed
     own = shared.open_ports.intersection(set().union(*mine.held))
     own -= set(said.blocked) if said else set()
+    # Such a TIME_WAIT gives its port back only if its socket did not bind first, either.
     doubtful = [
         port
         for port, surely in mine.reusable.items()
-        if not surely and port in shared.open_ports - shared.doubtful - own
+        if port in shared.open_ports - own and (port in shared.doubtful or not surely)
     ]
     own_doubtful = min(len(doubtful), key.doubtful_ports)
     return Pool(

@@ -6,7 +6,9 @@ from collections import Counter
 
 from portroom.model.advice.causes.pools import Pool, everybody
 from portroom.model.advice.causes.words import (
+    are,
     count,
+    every,
     owners_words,
     percent,
     remote_of,
@@ -36,15 +38,14 @@ def held_by_own(pool: Pool, key: Key) -> str:
         f"{remote_of(key)}: {states_words(key.states)}."
     )
     if pool.blocked:
-        text += f" The other {pool.blocked:,} are blocked for every destination."
+        text += f" The other {pool.blocked:,} {are(pool.blocked)} blocked for every destination."
     return text + owners_words(key.owners)
 
 
 def nearly(pool: Pool, key: Key) -> str:
     """Return that few are left: a failure of a moment ago may have met none."""
-    free = f"{'is' if pool.free == 1 else 'are'} free"
     return (
-        f"Now {count(pool.free, 'port')} of {pool.eligible:,} {free} towards {remote_of(key)}, and "
+        f"Now {count(pool.free, 'port')} of {pool.eligible:,} {are(pool.free)} free towards {remote_of(key)}, and "
         f"connections to it hold {pool.own:,} ({states_words(key.states)}): a burst takes the "
         f"rest.{owners_words(key.owners)}"
     )
@@ -74,7 +75,7 @@ def not_blocked(pool: Pool) -> str:
     """Return why ports are not blocked for all."""
     if not pool.eligible:
         return NONE_ELIGIBLE
-    kept = f"{pool.blocked:,} are blocked for every destination."
+    kept = f"{pool.blocked:,} {are(pool.blocked)} blocked for every destination."
     if pool.free:
         return f"{_free(pool)}; {kept}"
     return f"Of {count(pool.eligible, 'port')} only {kept}"
@@ -102,19 +103,17 @@ def doubt(pool: Pool, scene: Scene) -> str:
 def _share(part: int, eligible: int) -> str:
     """Return so many of all ports, to stand before what they are."""
     if part == eligible:
-        return f"All {count(eligible, 'port')} that the kernel may choose are"
-    verb = "is" if part == 1 else "are"
+        return f"{every(eligible)} {are(eligible)}"
     return (
         f"{part:,} of the {count(eligible, 'port')} that the kernel may choose "
-        f"({percent(part, eligible)}) {verb}"
+        f"({percent(part, eligible)}) {are(part)}"
     )
 
 
 def _free(pool: Pool) -> str:
     """Return how many ports are surely free."""
     least = "At least " if pool.in_doubt else ""
-    verb = "is" if pool.free == 1 else "are"
-    return f"{least}{count(pool.free, 'port')} of {pool.eligible:,} {verb} free"
+    return f"{least}{count(pool.free, 'port')} of {pool.eligible:,} {are(pool.free)} free"
 
 
 def _by(pool: Pool, scene: Scene) -> str:

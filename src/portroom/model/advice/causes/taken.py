@@ -68,7 +68,7 @@ def port_held_by_outgoing(asked: ExplainQuestion, scene: Scene) -> Cause | None:
     advice = Advice(_outgoing_remedy(sure or maybe), words)
     if sure:
         return found(OUTGOING, _held(asked, sure), advice, numbers)
-    text = f"{_held(asked, maybe)} Whether they are in the way, the kernel does not tell."
+    text = f"{_held(asked, maybe)} Whether that is in the way, the kernel does not tell."
     return possible(OUTGOING, text, advice, numbers)
 
 

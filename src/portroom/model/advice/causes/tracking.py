@@ -12,7 +12,7 @@ from portroom.model.advice.causes.table import (
     ruled_out,
     unknown,
 )
-from portroom.model.advice.causes.words import count, gap_words, percent
+from portroom.model.advice.causes.words import are, count, gap_words, percent
 from portroom.model.facts.explanation import Cause, ExplainQuestion
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.ports import LAST_PORT, PortRange
@@ -165,7 +165,7 @@ def _translation_words(one: Translation, ports: PortRange) -> str:
     chosen = "" if one.ports else ", which is what a rule without ports chooses from"
     return (
         f"Connections through this host to {remote} are translated to {one.local_address}: "
-        f"{one.held_ports:,} of {count(ports.ports, 'port')} are held ({ports}{chosen})."
+        f"{one.held_ports:,} of {count(ports.ports, 'port')} {are(one.held_ports)} held ({ports}{chosen})."
     )
 
 

@@ -86,9 +86,10 @@ def accept_queue_full(asked: ExplainQuestion, scene: Scene) -> Cause | None:
 def _judged(one: Queue, asked: ExplainQuestion, scene: Scene) -> Cause:
     """Return the verdict about the queue with the least room."""
     overflows, rising = _overflows(scene)
+    verb = "waits" if one.waiting == 1 else "wait"
     numbers = {"waiting": one.waiting, "limit": one.limit, "listen_overflows": overflows}
     text = (
-        f"{count(one.waiting, 'connection')} wait in the accept queue of {one.local}, which "
+        f"{count(one.waiting, 'connection')} {verb} in the accept queue of {one.local}, which "
         f"takes {one.limit:,}"
     )
     remedy = (

@@ -29,6 +29,27 @@ def percent(part: int, whole: int) -> str:
     return f"{part * 100 // whole} %" if part * 100 >= whole else "<1 %"
 
 
+def are(number: int) -> str:
+    """
+    Return the verb for so many things.
+
+    >>> are(1), are(2)
+    ('is', 'are')
+    """
+    return "is" if number == 1 else "are"
+
+
+def every(eligible: int) -> str:
+    """
+    Return all eligible ports, to begin a sentence.
+
+    >>> every(1), every(28232)
+    ('The only port that the kernel may choose', 'All 28,232 ports that the kernel may choose')
+    """
+    ports = "The only port" if eligible == 1 else f"All {eligible:,} ports"
+    return f"{ports} that the kernel may choose"
+
+
 def states_words(states: Mapping[str, int]) -> str:
     """
     Return sockets by state, the most first.
@@ -120,8 +141,10 @@ def netns_words(netns: NetnsId) -> str:
 
 
 __all__ = [
+    "are",
     "command",
     "count",
+    "every",
     "gap_words",
     "listed",
     "netns_option",
