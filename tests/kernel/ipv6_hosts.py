@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from portroom.kernel.reached import TENTATIVE
 from tests.kernel.harness import set_up, wait_until
 
 HERE6, THERE6, AWAY6 = "2001:db8:1::5", "2001:db8:1::9", "2001:db8::1"
@@ -41,6 +42,24 @@ def veth(*, trial: bool = False, generated: bool = True) -> None:
     ip("link add near type veth peer name far")
     set_up("far")
     set_up("near")
+    if generated and not trial:
+        settle("near", "far")
+
+
+def settle(*devices: str) -> None:
+    """Return once each device has a link-local address that may be used."""
+
+    def settled() -> bool:
+        """Say whether they have: no trial is so short that it takes no time."""
+        lines = [line.split() for line in Path("/proc/net/if_inet6").read_text().splitlines()]
+        usable = {
+            line[5]
+            for line in lines
+            if line[0].startswith("fe80") and not int(line[4], 16) & TENTATIVE
+        }
+        return usable >= set(devices)
+
+    wait_until(settled, f"{devices} have a link-local address")
 
 
 def plain() -> None:
@@ -79,6 +98,7 @@ def all_off_but_one() -> None:
     veth()
     all_off()
     put("ipv6/conf/near/disable_ipv6", 0)
+    settle("near")
     ip(f"-6 address add {HERE6}/64 dev near nodad")
 
 
