@@ -205,7 +205,7 @@ def all_as_text(answers: Sequence[FailureCounts], style: Style) -> str:
 
 def summary(answer: FailureCounts) -> str:
     """Return how many failures there were, and of what kind, as a sentence."""
-    span = duration(round((answer.taken_at - answer.since).total_seconds()))
+    span = duration((answer.taken_at - answer.since).total_seconds())
     if not answer.failures_total:
         return f"No failed connect or bind was seen in {span}."
     ports = number(answer.exhausted_total)

@@ -38,6 +38,10 @@ EADDRNOTAVAIL, EADDRINUSE, EAGAIN = 99, 98, 11
 UNIX = 1
 INTERNET = frozenset({int(Family.IPV4), int(Family.IPV6)})
 
+WILDCARDS = {Family.IPV4: "0.0.0.0", Family.IPV6: "::"}  # noqa: S104 - nothing is bound to it
+
+POOL_FULL = {Protocol.TCP: "bind0_pool_full", Protocol.UDP: "udp_pool_full"}
+
 SLACK_PORTS = 2
 """Ports that may have come free between failure and reading, however small the range:
 one that closed, and the one that same parity loses. Of a larger one a share may, see
@@ -97,12 +101,12 @@ def is_judged(attempt: Attempt) -> bool:
     """Say whether the sockets of the namespace can tell the cause."""
     if attempt.searched:
         return True
-    return attempt.operation == BIND and attempt.errno == EADDRINUSE and attempt.local is not None
+    return attempt.operation == BIND and attempt.errno == EADDRINUSE
 
 
 def needs_all_ports(attempt: Attempt) -> bool:
     """Say whether sockets outside of the ephemeral range count: for a bind to one port."""
-    return attempt.operation == BIND and not attempt.is_bind0
+    return attempt.operation == BIND and attempt.local is not None and bool(attempt.local.port)
 
 
 def is_exhaustion(attempt: Attempt, cause: str | None) -> bool:
@@ -137,6 +141,8 @@ class Evidence:
         every = eligible(settings)
         if attempt.searched:
             return self._of_connect(attempt, every, settings, windows)
+        if attempt.local is None:
+            return self._of_unknown_bind(attempt, every, settings)
         if attempt.is_bind0:
             return self._of_bind0(attempt, every, settings, windows)
         return _of_bind(attempt, groups, settings)
@@ -176,9 +182,24 @@ class Evidence:
         for protocol in _protocols(attempt):
             taken = self._taken_on(attempt, protocol, settings)
             if _is_full(every, taken):
-                return "udp_pool_full" if protocol is Protocol.UDP else "bind0_pool_full"
+                return POOL_FULL[protocol]
             if cause := _narrowed(every, taken, settings, windows):
                 return cause
+        return None
+
+    def _of_unknown_bind(
+        self, attempt: Attempt, every: frozenset[int], settings: Settings
+    ) -> str | None:
+        """
+        Return the cause of a bind to an address that is not known.
+
+        Where every port is held, whatever it asked for found none.
+        """
+        family = Family.IPV6 if attempt.family == Family.IPV6 else Family.IPV4
+        anywhere = attempt._replace(local=Endpoint(WILDCARDS[family], 0))
+        for protocol in _protocols(attempt):
+            if not every - self._taken_on(anywhere, protocol, settings):
+                return POOL_FULL[protocol]
         return None
 
     def _taken_on(self, attempt: Attempt, protocol: Protocol, settings: Settings) -> set[int]:

@@ -58,10 +58,11 @@ def test_some_causes_are_told_by_the_events(attempt, cause):
 
 
 def test_only_what_the_sockets_show_is_judged():
-    """A search that failed and a bind in conflict, if it is known to what."""
+    """A search that failed and a bind in conflict; for one to a port, all ports are needed."""
     assert is_judged(SEARCHED)
     assert is_judged(bind(HERE, 8080))
-    assert not is_judged(Attempt("bind", 98))
+    assert is_judged(Attempt("bind", 98))
+    assert not is_judged(Attempt("bind", 99))
     assert not is_judged(Attempt("connect", 11, 1))
     assert (False, True) == tuple(needs_all_ports(bind(HERE, port)) for port in (0, 8080))
 
@@ -157,6 +158,15 @@ def test_a_bind_to_any_port(attempt, tables, cause):
 def test_a_bind_to_one_port(attempt, tables, cause):
     """Who holds it: a connection that went out, or somebody who asked for it."""
     assert cause == seen(attempt, *tables)
+
+
+def test_a_bind_to_who_knows_what():
+    """Where every port is held it found none, whatever it asked for; else nobody can tell."""
+    unknown = Attempt("bind", 98)
+
+    assert "bind0_pool_full" == seen(unknown, table(*PORTS))
+    assert "udp_pool_full" == seen(unknown, table(*PORTS, protocol=Protocol.UDP))
+    assert None is seen(unknown, table(*PORTS[:-1]))
 
 
 def test_accepted_connections_of_a_listener_take_its_port():
