@@ -106,6 +106,32 @@ def test_bind_first_sockets_block_the_ports_for_every_destination():
     assert ("ports_blocked",) == found
 
 
+def test_bind_first_sockets_are_named_without_a_destination():
+    """The kernel is asked for one that nobody is connected to: this pool, and no other."""
+
+    def job():
+        fill(FIRST, bind=("127.0.0.1", 0))
+        return why(FULL), verdicts(FULL)["key_full"]
+
+    found, full = with_ten_ports(job)
+
+    assert ("ports_blocked",) == found
+    assert RULED_OUT == full
+
+
+def test_a_full_key_is_named_without_a_destination_and_nothing_else():
+    """Ten automatic connections: any other destination has two free ports at once."""
+
+    def job():
+        fill(FIRST)
+        return why(FULL), verdicts(FULL)["ports_blocked"]
+
+    found, blocked = with_ten_ports(job)
+
+    assert ("key_full",) == found
+    assert RULED_OUT == blocked
+
+
 def test_without_the_probe_bind_first_sockets_are_a_possible_cause_only():
     """What the kernel does not tell is a doubt, never a verdict."""
 
@@ -344,12 +370,13 @@ def test_a_key_that_is_full_in_another_namespace_is_told():
         neighbour = Neighbour()
         with neighbour.inside():
             write_settings(ip_local_port_range=TEN_PORTS)
-            listener(*FIRST)
-            fill(FIRST)
+            listener(neighbour.there, 9000)
+            fill((neighbour.there, 9000))
             elsewhere = os.fork()
             if elsewhere == 0:
                 wait_until(lambda: False, "the parent ends it", deadline_s=60)
-        found = why(FULL, TO_FIRST), why(FULL, TO_FIRST, pid=elsewhere), why(FULL, TO_SECOND)
+        there = f"{neighbour.there}:9000"
+        found = why(FULL, there), why(FULL, there, pid=elsewhere), why(FULL, TO_SECOND)
         os.kill(elsewhere, 9)
         return found
 

@@ -34,7 +34,7 @@ from portroom.model.facts.explanation import Cause, ExplainQuestion
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.scene import Elsewhere, NamespaceRange, ProcessSeen, Scene
 from portroom.model.facts.snapshot import NetnsId
-from portroom.model.facts.sockets import Operation, Protocol, packed_address
+from portroom.model.facts.sockets import Operation, Protocol, is_loopback, packed_address
 
 NAME = "other_namespace"
 
@@ -70,7 +70,7 @@ def _of_keys(asked: ExplainQuestion, scene: Scene) -> Cause:
     tight = [one for one in scene.elsewhere if _is_about(one, asked, scene)]
     for one in tight:
         if one.key.exhausted:
-            return _full(one, scene)
+            return _full(one, asked, scene)
     if tight:
         return _tight(tight[0])
     return ruled_out(NAME, "In no other network namespace that was seen are ports used up.")
@@ -136,15 +136,28 @@ LOOK_THERE = (
 )
 
 
-def _full(one: Elsewhere, scene: Scene) -> Cause:
-    """Return the verdict about a key that is exhausted in another namespace."""
+def _full(one: Elsewhere, asked: ExplainQuestion, scene: Scene) -> Cause:
+    """
+    Return the verdict about a key that is exhausted in another namespace.
+
+    It is the failure that is asked about only if the destination says so: one
+    of loopback is another one in each namespace, and without one any may be meant.
+    """
     key = one.key
     text = (
         f"Ports are left here, in {netns_words(scene.read.netns)}; in {netns_words(one.netns)} "
-        f"no port is left {_pool_words(key)}, of {key.eligible_ports:,} that the kernel may choose: "
-        f"{states_words(key.states)}.{owners_words(key.owners)}"
+        f"no port is left {_pool_words(key)}, of {key.eligible_ports:,} that the kernel may "
+        f"choose: {states_words(key.states)}.{owners_words(key.owners)}"
     )
-    return found(NAME, text, Advice(LOOK_THERE, _next(key, one.netns)), _numbers(key, one.netns))
+    advice = Advice(LOOK_THERE, _next(key, one.netns))
+    if asked.remote is None or key.remote_address is None:
+        text += " Whether that is the failure, only its process tells: name it with --pid."
+        return possible(NAME, text, advice, _numbers(key, one.netns))
+    if is_loopback(*packed_address(key.remote_address)):
+        text += f" {key.remote_address} is another place there: only a program of that namespace "
+        text += "meets it."
+        return possible(NAME, text, advice, _numbers(key, one.netns))
+    return found(NAME, text, advice, _numbers(key, one.netns))
 
 
 def _tight(one: Elsewhere) -> Cause:

@@ -130,7 +130,7 @@ def new_pool(scene: Scene) -> Pool | None:
     shared = buckets(inside, settings, scene.read.features)
     said = scene.probed
     out = set(said.blocked) & shared.open_ports if said else set()
-    doubtful = len(shared.doubtful - out)
+    doubtful = len(shared.doubtful - out - set(said.free if said else ()))
     blocked = shared.blocked_ports + len(out)
     return Pool(
         key=None,

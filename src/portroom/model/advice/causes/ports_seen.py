@@ -57,14 +57,14 @@ def not_by_own(pool: Pool, key: Key) -> str:
         return NONE_ELIGIBLE
     if pool.free:
         return f"{_free(pool)} towards {remote_of(key)} from {key.local_address}."
-    return (
-        f"Connections to {remote_of(key)} itself hold only {pool.own:,} of "
-        f"{count(pool.eligible, 'port')}."
-    )
+    held = f"only {pool.own:,}" if pool.own else "none"
+    return f"Connections to {remote_of(key)} itself hold {held} of {count(pool.eligible, 'port')}."
 
 
 def blocked(pool: Pool, scene: Scene) -> str:
     """Return how many ports are out for every destination, and what keeps them."""
+    if not pool.blocked:
+        return f"None of {count(pool.eligible, 'port')} is surely free."
     text = f"{_share(pool.blocked, pool.eligible)} out for every destination{_by(pool, scene)}."
     if pool.own:
         text += f" Connections to the destination itself hold {pool.own:,}."
@@ -75,10 +75,11 @@ def not_blocked(pool: Pool) -> str:
     """Return why ports are not blocked for all."""
     if not pool.eligible:
         return NONE_ELIGIBLE
-    kept = f"{pool.blocked:,} {are(pool.blocked)} blocked for every destination."
+    kept = f"{pool.blocked:,} {are(pool.blocked)}" if pool.blocked else "none is"
     if pool.free:
-        return f"{_free(pool)}; {kept}"
-    return f"Of {count(pool.eligible, 'port')} only {kept}"
+        return f"{_free(pool)}; {kept} blocked for every destination."
+    only = "only " if pool.blocked else ""
+    return f"Of {count(pool.eligible, 'port')} {only}{kept} blocked for every destination."
 
 
 def doubt(pool: Pool, scene: Scene) -> str:
@@ -96,7 +97,12 @@ def doubt(pool: Pool, scene: Scene) -> str:
         )
     elif pool.blocked_doubtful:
         ports = count(pool.blocked_doubtful, "port")
-        parts.append(f"whether {ports} of connections to elsewhere were bound before connect()")
+        were = "was" if pool.blocked_doubtful == 1 else "were"
+        where = "to other destinations" if pool.key else "to any destination"
+        parts.append(
+            f"whether {ports} of connections {where} {were} bound before connect(), and so "
+            f"{are(pool.blocked_doubtful)} out for all"
+        )
     return f"The kernel does not tell {', nor '.join(parts)}."
 
 

@@ -7,7 +7,7 @@ from portroom.model.facts.answers import Key
 from portroom.model.facts.explanation import FOUND, POSSIBLE, RULED_OUT, UNKNOWN
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.ports import PortRange
-from portroom.model.facts.scene import Elsewhere, NamespaceRange, ProcessSeen
+from portroom.model.facts.scene import Elsewhere, NamespaceRange, ProcessSeen, Reached
 from portroom.model.facts.snapshot import NetnsId
 from portroom.model.facts.sockets import Endpoint, Protocol
 from portroom.model.facts.surroundings import OpenFiles
@@ -66,15 +66,28 @@ def test_a_key_that_is_nearly_exhausted_elsewhere_is_possible():
         (NOT_AVAILABLE, key(remote=("198.51.100.2", 443)), RULED_OUT),
         (NOT_AVAILABLE, key(operation="bind0", remote=None), RULED_OUT),
         (NOT_AVAILABLE, key(protocol="udp", remote=None), RULED_OUT),
-        (IN_USE, key(operation="bind0", remote=None), FOUND),
+        (IN_USE, key(operation="bind0", remote=None), POSSIBLE),
         (IN_USE, key(), RULED_OUT),
-        (AGAIN, key(protocol="udp", remote=None), FOUND),
-        (None, key(protocol="udp", remote=None), FOUND),
+        (AGAIN, key(protocol="udp", remote=None), POSSIBLE),
+        (None, key(protocol="udp", remote=None), POSSIBLE),
+        (None, key(), FOUND),
     ],
 )
 def test_only_a_key_that_gives_the_errno_counts(error, one, verdict):
     """Of the same operation, protocol and destination."""
     assert verdict == of(error=error, elsewhere=elsewhere(one)).verdict(NAME)
+
+
+def test_a_key_elsewhere_is_possible_unless_the_destination_is_the_same():
+    """Without one any failure may be meant; loopback is another place in each namespace."""
+    home = Endpoint("127.0.0.1", 9000)
+    there = elsewhere(key(remote=("127.0.0.1", 9000)))
+    way = (Reached(remote=home, local_address="127.0.0.1", error=""),)
+    loopback = of(to=home, reached=way, elsewhere=there)
+
+    assert POSSIBLE == of(to=None, elsewhere=elsewhere(key())).verdict(NAME)
+    assert POSSIBLE == loopback.verdict(NAME)
+    assert "another place there" in loopback.causes()[NAME].sentence
 
 
 def test_the_namespace_that_was_read_is_no_other_one():

@@ -3,13 +3,14 @@
 import msgspec
 import pytest
 
+from portroom.model.advice.causes.pools import EVERYBODY
 from portroom.model.facts.answers import Key
 from portroom.model.facts.explanation import FOUND, POSSIBLE, RULED_OUT, UNKNOWN
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.ports import PortRange
 from portroom.model.facts.scene import Address, Reached
-from portroom.model.facts.snapshot import NetnsId
-from portroom.model.facts.sockets import Kind, TcpState
+from portroom.model.facts.snapshot import KeyOwners, NetnsId, Owners
+from portroom.model.facts.sockets import Kind, Protocol, TcpState
 from tests.unit.made_causes import NOT_AVAILABLE, PORTS, TEN, THERE, WEB, of
 from tests.unit.made_groups import HERE, listener, table
 
@@ -27,7 +28,9 @@ def test_a_key_that_its_own_connections_fill_is_full_and_nothing_is_blocked():
         "198.51.100.1:443: 7 TIME_WAIT, 3 ESTABLISHED."
     )
     assert "portroom set tcp_tw_reuse=1 --dry-run" == cause.command
-    assert RULED_OUT == case.verdict("ports_blocked")
+    assert case.causes()["ports_blocked"].sentence == (
+        "Of 10 ports none is blocked for every destination."
+    )
     assert ["key_full"] == case.found()
     assert 7 == cause.numbers["time_wait_sockets"]
 
@@ -105,9 +108,14 @@ def test_without_the_probe_there_is_a_doubt_and_the_command_that_settles_it():
     cause = case.causes()["ports_blocked"]
 
     assert POSSIBLE == cause.verdict
-    assert "10 ports of connections to elsewhere were bound before connect()" in cause.sentence
+    assert (
+        "10 ports of connections to other destinations were bound before connect()"
+        in cause.sentence
+    )
     assert "portroom headroom 198.51.100.1:443 --probe --probe-last" == cause.command
-    assert RULED_OUT == case.verdict("key_full")
+    assert case.causes()["key_full"].sentence == (
+        "Connections to 198.51.100.1:443 itself hold none of 10 ports."
+    )
 
 
 def test_two_free_ports_of_the_probe_rule_both_out():
@@ -187,8 +195,6 @@ def test_no_port_is_looked_for_where_something_fails_before():
 
 def test_udp_has_other_causes():
     """No 4-tuple counts for it."""
-    from portroom.model.facts.sockets import Protocol
-
     case = of(table(*PORTS), asked={"protocol": Protocol.UDP})
 
     assert None is case.verdict("key_full")
@@ -250,3 +256,15 @@ def test_every_eligible_port_counts_once():
 
     assert TEN.ports == sum(numbers[part] for part in parts)
     assert isinstance(case.scene.keys[0], Key)
+
+
+def test_processes_with_ports_of_the_range_are_named_where_they_were_read():
+    """Whoever keeps ports from everybody is among them."""
+    case = of(*(listener(port) for port in PORTS))
+    key = KeyOwners(EVERYBODY.protocol, EVERYBODY.family, EVERYBODY.group_key, (WEB,), 0)
+    read = msgspec.structs.replace(case.scene.read, owners=Owners(by_key=(key,)))
+    case = case._replace(scene=msgspec.structs.replace(case.scene, read=read))
+
+    assert case.causes()["ports_blocked"].sentence.endswith(
+        ": 10 by listeners. Owners: web (pid 4711, 7 sockets)."
+    )
