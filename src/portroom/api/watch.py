@@ -119,6 +119,11 @@ class Failures:
         """Return how many events were lost so far."""
         return self._seen.lost_events
 
+    @property
+    def is_behind(self) -> bool:
+        """Say whether failures were taken in that are not told yet."""
+        return bool(self._pending)
+
     def stop(self) -> None:
         """Let a ``read`` that waits return: for the handler of a signal."""
         self._seen.stop()
@@ -132,7 +137,7 @@ class Failures:
         """
         # The wall clock may be set while this runs: an event has the time of its batch.
         pending, self._pending = self._pending, []
-        found = list(self._wanted(pending or self._seen.read(timeout_s)))
+        found = list(self._wanted([*pending, *self._seen.read(0 if pending else timeout_s)]))
         offset_ns = time.time_ns() - time.monotonic_ns()
         failures = [self._judged(raw, offset_ns) for raw in found]
         if self._served is not None and self._served.is_asked():

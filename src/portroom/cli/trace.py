@@ -25,6 +25,9 @@ INTERRUPTED = 130
 WAIT_S = 0.5
 """How long to wait for failures at a time; somebody who asks for counts waits as long."""
 
+LAST_LOOKS = 10
+"""How often to look for what is left at the end: where it never stops to fail, this does."""
+
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a watch in order: Ctrl-C, a service manager, a terminal that is closed."""
 
@@ -157,12 +160,17 @@ def _follow(failures: Failures, ending: Ending, show: _Shown, length_s: int | No
     while not ending.number:
         left_s = WAIT_S if until_s is None else min(WAIT_S, until_s - time.monotonic())
         if left_s <= 0:
-            return
+            break
         show.add(failures.read(left_s))
         if failures.lost_events > 2 * told_lost:
             told_lost = failures.lost_events
             talk(f"{told_lost:,} events were lost so far: counts are lower bounds.")
-    show.add(failures.read(0))
+    # What failed before the end, and was taken in while the last causes were looked for.
+    for _ in range(LAST_LOOKS):
+        last = failures.read(0)
+        show.add(last)
+        if not last and not failures.is_behind:
+            break
 
 
 def tell_begin(question: WatchQuestion, first: FailureCounts) -> None:
