@@ -85,6 +85,29 @@ def test_a_program_that_binds_before_it_connects_is_named():
     assert sure != guessed
 
 
+def test_a_program_that_filled_the_range_by_binding_first_is_named_once_the_kernel_was_asked():
+    """Then its ports have both parities, and nothing but the kernel can tell."""
+
+    def job():
+        fill(FIRST, bind=("127.0.0.1", 0))
+        return found(), found(settle=True)
+
+    unasked, asked = with_hundred_ports(job)
+
+    assert "bind_first" not in unasked
+    assert WARNING == asked["bind_first"]
+
+
+def test_a_program_that_filled_the_range_by_connecting_is_not():
+    """The kernel would give its ports to others."""
+
+    def job():
+        fill(FIRST)
+        return found(settle=True)
+
+    assert "bind_first" not in with_hundred_ports(job)
+
+
 @pytest.mark.parametrize("noport", [True, False])
 def test_a_program_that_leaves_the_port_to_connect_is_not(noport):
     """Whether it binds with IP_BIND_ADDRESS_NO_PORT or not at all."""

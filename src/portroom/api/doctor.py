@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import NoReturn
 
 import msgspec
 
 from portroom.api import scene as reading
+from portroom.api.scene import NOBODY
 from portroom.api.source import Live, Saved, Source
 from portroom.errors import InvalidRequestError, NotSupportedError, PortroomError
 from portroom.kernel.conntrack import read_translations
@@ -20,10 +21,10 @@ from portroom.model.advice.doctor import diagnose
 from portroom.model.advice.findings.programs import suspects
 from portroom.model.facts.answers import Findings
 from portroom.model.facts.gaps import Gap
-from portroom.model.facts.ports import PortRange, PortSet
+from portroom.model.facts.ports import PortSet
 from portroom.model.facts.scene import Probed, Pulse, Scene
 from portroom.model.facts.snapshot import Counters, Snapshot
-from portroom.model.facts.sockets import Endpoint, Protocol, TcpState
+from portroom.model.facts.sockets import Protocol, TcpState
 from portroom.model.laws.headroom import KeysWanted, as_key, find_keys, owners_by_key
 
 __all__ = ["begin", "doctor"]
@@ -35,13 +36,6 @@ ROWS_UP_TO = 50_000
 """TCP sockets up to which each is looked at with its owner; above, only those that may stay."""
 
 STAYING = frozenset({TcpState.LISTEN, TcpState.BOUND_INACTIVE, TcpState.CLOSE_WAIT})
-
-NOBODY = Endpoint("127.0.0.1", 9)
-"""
-A remote that a probe asks about a port for everybody: nothing is sent there.
-
-Port 9 discards; whoever is connected there holds the port of that connection alone.
-"""
 
 
 def doctor(source: Source, *, settle: bool = False, watch_s: float = 1.0) -> Findings:
@@ -155,13 +149,8 @@ def _settled(scene: Scene) -> Scene:
         read = msgspec.structs.replace(scene.read, gaps=(*scene.read.gaps, gap))
         return msgspec.structs.replace(scene, read=read)
     return msgspec.structs.replace(
-        scene, probed=Probed(free=_ports(said.free), blocked=_ports(said.held))
+        scene, probed=Probed(free=PortSet.of(said.free), blocked=PortSet.of(said.held))
     )
-
-
-def _ports(numbers: Iterable[int]) -> PortSet:
-    """Return ports as a set of runs."""
-    return PortSet(PortRange(port, port) for port in numbers)
 
 
 def _answer(scene: Scene) -> Findings:

@@ -13,6 +13,7 @@ import msgspec
 
 from portroom.api import scene as reading
 from portroom.api.endpoints import check_local, find_remotes
+from portroom.api.scene import NOBODY
 from portroom.api.source import Live, Saved, Source
 from portroom.errors import InvalidRequestError, NotSupportedError
 from portroom.kernel import namespaces
@@ -31,10 +32,11 @@ from portroom.model.advice.explain import explain as judge
 from portroom.model.facts.answers import Key
 from portroom.model.facts.explanation import ERRORS, FOUND, Cause, ExplainQuestion, Explanation
 from portroom.model.facts.gaps import Gap
-from portroom.model.facts.ports import PortRange, PortSet
+from portroom.model.facts.ports import PortSet
 from portroom.model.facts.scene import Probed, Scene
 from portroom.model.facts.snapshot import NetnsId, Snapshot
 from portroom.model.facts.sockets import Endpoint, Operation, Protocol, TcpState
+from portroom.model.laws.buckets import buckets
 from portroom.model.laws.headroom import (
     SPARE_PORTS,
     Keys,
@@ -45,6 +47,7 @@ from portroom.model.laws.headroom import (
     owners_by_key,
     settle,
 )
+from portroom.model.laws.scope import within
 
 __all__ = ["explain"]
 
@@ -135,6 +138,9 @@ def _explained(asked: Asked, source: Live, here: NetnsId) -> Explanation:
     if asked.question.probe and asked.about(frozenset({"EADDRNOTAVAIL"})):
         keys, probed, refused = _probed(read, keys)
         gaps += refused
+        if not asked.remotes:
+            probed, refused = _probed_for_all(read, probed)
+            gaps += refused
     read = _with_owners(read, keys)
     if asked.about(frozenset({"ETIMEDOUT"})):
         listening = RowsQuery((Protocol.TCP,), frozenset({TcpState.LISTEN}))
@@ -198,12 +204,35 @@ def _probed(read: Snapshot, keys: Keys) -> tuple[Keys, Probed | None, tuple[Gap,
         keys = settle(keys, doubt.measured.id, said.free, said.held, settings)
         free |= said.free
         held |= said.held
-    return keys, Probed(free=_ports(free), held=_ports(held)), ()
+    return keys, Probed(free=PortSet.of(free), held=PortSet.of(held)), ()
 
 
-def _ports(numbers: set[int]) -> PortSet:
-    """Return ports as a set of runs."""
-    return PortSet(PortRange(port, port) for port in numbers)
+def _probed_for_all(read: Snapshot, probed: Probed | None) -> tuple[Probed | None, tuple[Gap, ...]]:
+    """
+    Return what the kernel says of a destination that nobody is connected to.
+
+    It is asked where no port is surely free for such a one, up to the second free port.
+    """
+    settings, groups = read.settings, read.groups
+    if isinstance(settings, Gap) or isinstance(groups, Gap):
+        return probed, ()
+    shared = buckets(within(groups, settings.ephemeral), settings, read.features)
+    surely_free = len(shared.open_ports) - len(shared.doubtful)
+    if surely_free >= SPARE_PORTS or not shared.doubtful:
+        return probed, ()
+    try:
+        said = probe(NOBODY, NOBODY.address, sorted(shared.doubtful), enough=SPARE_PORTS)
+    except (NotSupportedError, InvalidRequestError) as error:
+        return probed, (Gap("probe", error.message, ("causes",)),)
+    known = probed or Probed()
+    return (
+        Probed(
+            free=PortSet.of((*known.free, *said.free)),
+            held=known.held,
+            blocked=PortSet.of(said.held),
+        ),
+        (),
+    )
 
 
 def _with_owners(read: Snapshot, keys: Keys) -> Snapshot:
@@ -235,7 +264,11 @@ def _question_parts(scene: Scene, asked: Asked) -> Scene:
         process = read_process(question.pid)
     changes = msgspec.structs.replace(
         scene,
-        reached=tuple(read_reached(remote, asked.local) for remote in asked.remotes),
+        reached=reading.or_gap(
+            "route",
+            lambda: tuple(read_reached(remote, asked.local) for remote in asked.remotes),
+            "causes",
+        ),
         address=None if asked.local is None else read_address(asked.local),
         process=process,
     )

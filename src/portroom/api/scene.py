@@ -27,10 +27,17 @@ from portroom.kernel.rows import RowsQuery, read_rows
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.scene import Pulse
 from portroom.model.facts.snapshot import Owners, Snapshot
-from portroom.model.facts.sockets import Owner
+from portroom.model.facts.sockets import Endpoint, Owner
 from portroom.model.facts.surroundings import Surroundings
 
 Read = TypeVar("Read")
+
+NOBODY = Endpoint("127.0.0.1", 9)
+"""
+A remote that a probe asks about a port for everybody: nothing is sent there.
+
+Port 9 discards; whoever is connected there holds the port of that connection alone.
+"""
 
 
 def pulse() -> Pulse:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from portroom.model.advice import commands
-from portroom.model.advice.findings.owned import Program, programs, tables_of
+from portroom.model.advice.findings.owned import Program, identity, programs, tables_of
 from portroom.model.advice.findings.words import found, program_words
 from portroom.model.advice.wording import count
 from portroom.model.facts.answers import WARNING, Finding
@@ -61,10 +61,15 @@ One that is refused proves it; a few, because a connection may end meanwhile.
 
 
 class Suspect(msgspec.Struct, frozen=True):
-    """A program that may bind before it connects, and ports by which the kernel can tell."""
+    """
+    A program that may bind before it connects, and ports by which the kernel can tell.
+
+    ``sockets`` are its connections with an automatic port.
+    """
 
     owners: tuple[Owner, ...]
     ports: tuple[int, ...]
+    sockets: int
 
 
 class _Parity(msgspec.Struct, frozen=True):
@@ -86,11 +91,16 @@ def bind_first(scene: Scene) -> Iterator[Finding]:
     settings = scene.read.settings
     if not isinstance(settings, Settings):
         return
+    told = set()
     for one in _by_parity(scene):
         settled = _settled(one, scene.probed)
         if settled is False or not (settled or one.is_biased):
             continue
+        told.add(identity(one.program.owners[0]))
         yield _bind_first(one, scene, len(settings.reserved.within(settings.ephemeral)), settled)
+    for suspect in _unproven(scene) if scene.probed else ():
+        if identity(suspect.owners[0]) not in told:
+            yield from _refused(suspect, scene.probed)
 
 
 def _bind_first(one: _Parity, scene: Scene, reserved: int, settled: bool | None) -> Finding:
@@ -124,6 +134,32 @@ def _bind_first(one: _Parity, scene: Scene, reserved: int, settled: bool | None)
     )
 
 
+def _refused(suspect: Suspect, probed: Probed | None) -> Iterator[Finding]:
+    """Yield the finding of a program whose ports have both parities, as those of a full range."""
+    if probed is None:
+        return
+    blocked = [port for port in suspect.ports if port in probed.blocked]
+    free = [port for port in suspect.ports if port in probed.free]
+    if len(blocked) <= len(free):
+        return
+    yield found(
+        WARNING,
+        "bind_first",
+        f"{program_words(suspect.owners)}: asked about {count(len(suspect.ports), 'local port')} "
+        f"of its {suspect.sockets:,} connections, the kernel refuses {len(blocked)} to everybody "
+        "else: surely it calls bind() to port 0 before connect(), and each such port is lost to "
+        "every destination.",
+        "Set IP_BIND_ADDRESS_NO_PORT on the socket before bind(), or do not bind at all.",
+        owners=suspect.owners,
+        numbers={
+            "ports": len(blocked),
+            "asked_ports": len(suspect.ports),
+            "sockets": suspect.sockets,
+            "settled": "yes",
+        },
+    )
+
+
 def _are(number: int) -> str:
     """Return the verb of a number."""
     return "is" if number == 1 else "are"
@@ -143,12 +179,32 @@ def suspects(scene: Scene) -> tuple[Suspect, ...]:
     Return the programs of which the kernel itself may tell whether they bind first.
 
     These are more than those that are found without asking: a program that does
-    it towards some of its destinations alone has ports of both parities.
+    it towards some of its destinations alone, or in a range that is nearly full,
+    has ports of both parities.
     """
-    return tuple(
-        Suspect(one.program.owners, tuple(sorted(one.other)[:ASKED_PORTS]))
+    by_parity = {
+        identity(one.program.owners[0]): Suspect(
+            one.program.owners,
+            tuple(sorted(one.other)[:ASKED_PORTS]),
+            len(one.other) + len(one.first),
+        )
         for one in _by_parity(scene)
-    )
+    }
+    others = {identity(one.owners[0]): one for one in _unproven(scene)}
+    return tuple((others | by_parity).values())
+
+
+def _unproven(scene: Scene) -> Iterator[Suspect]:
+    """Yield the programs with enough ports of which sock_diag does not tell how they were got."""
+    read = scene.read
+    settings, groups = read.settings, read.groups
+    if not (isinstance(settings, Settings) and isinstance(groups, Groups)):
+        return
+    doubtful = buckets(within(groups, settings.ephemeral), settings, read.features).doubtful
+    for program in programs(read, Protocol.TCP, connected_out(groups, settings.ephemeral)):
+        ports = program.every_port & doubtful
+        if len(ports) >= LEAST_PORTS:
+            yield Suspect(program.owners, tuple(sorted(ports)[:ASKED_PORTS]), len(ports))
 
 
 def _by_parity(scene: Scene) -> Iterator[_Parity]:
