@@ -61,10 +61,11 @@ def watch(question: WatchQuestion) -> Failures:
     # Asked once, and before: it takes a connect that fails.
     features = read_features()
     with ExitStack() as opened:
+        seen = opened.enter_context(watching(question.pid))
         served = None
         if question.socket is not None:
+            # Once it is there, what fails is counted.
             served = opened.enter_context(Published(question.socket))
-        seen = opened.enter_context(watching(question.pid))
         return Failures(question, netns, seen, features, served, opened.pop_all())
 
 
