@@ -14,7 +14,7 @@ import msgspec
 from portroom.api import scene as reading
 from portroom.api.endpoints import check_local, find_remotes
 from portroom.api.scene import NOBODY
-from portroom.api.source import Live, Saved, Source
+from portroom.api.source import Live, Saved, Source, System
 from portroom.errors import InvalidRequestError, NotSupportedError
 from portroom.kernel import namespaces
 from portroom.kernel.addresses import read_address
@@ -31,7 +31,7 @@ from portroom.kernel.unix_sockets import read_backlogs
 from portroom.model.advice.explain import explain as judge
 from portroom.model.facts.answers import Key
 from portroom.model.facts.explanation import ERRORS, FOUND, Cause, ExplainQuestion, Explanation
-from portroom.model.facts.gaps import Gap
+from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
 from portroom.model.facts.ports import PortSet
 from portroom.model.facts.scene import Probed, Scene
 from portroom.model.facts.snapshot import NetnsId, Snapshot
@@ -53,6 +53,15 @@ __all__ = ["explain"]
 
 TIGHTEST = 5
 """Keys that are judged where no destination is named."""
+
+TRANSLATIONS = 1_000
+"""Remote endpoints that this host translates to, the fullest first."""
+
+OWNERS_UP_TO = 200_000
+"""TCP sockets up to which owners are looked for: about a second."""
+
+ANY = "0.0.0.0"  # noqa: S104 - a question, nothing is bound
+"""What bind() asks for that is in the way of everybody, and everybody in its way."""
 
 WATCH_S = 1.0
 """Seconds between two readings of counters, for what shows in nothing else."""
@@ -141,7 +150,7 @@ def _explained(asked: Asked, source: Live, here: NetnsId) -> Explanation:
         if not asked.remotes:
             probed, refused = _probed_for_all(read, probed)
             gaps += refused
-    read = _with_owners(read, keys)
+    read = _with_owners(read, keys, asked)
     if asked.about(frozenset({"ETIMEDOUT"})):
         listening = RowsQuery((Protocol.TCP,), frozenset({TcpState.LISTEN}))
         read = reading.with_rows(read, listening)
@@ -235,12 +244,22 @@ def _probed_for_all(read: Snapshot, probed: Probed | None) -> tuple[Probed | Non
     )
 
 
-def _with_owners(read: Snapshot, keys: Keys) -> Snapshot:
-    """Return a Snapshot with the owners of some keys."""
-    settings = read.settings
-    if isinstance(settings, Gap) or not any(one.states for one in keys.measured):
+def _with_owners(read: Snapshot, keys: Keys, asked: Asked) -> Snapshot:
+    """Return a Snapshot with the owners of some keys, and of what may be in everybody's way."""
+    settings, counters = read.settings, read.counters
+    if isinstance(settings, Gap) or isinstance(counters, Gap):
         return read
-    owners = read_key_owners(keys.measured, settings.ephemeral, read.netns)
+    measured = keys.measured
+    if asked.about(frozenset({"EADDRNOTAVAIL"})):
+        measured += find_keys(read, KeysWanted(Protocol.TCP, Operation.BIND0, (), ANY)).measured
+    if not any(one.states for one in measured):
+        return read
+    if counters.tcp_inuse + counters.tcp6_inuse > OWNERS_UP_TO:
+        reason = (
+            f"{NOT_LOOKED_AT}: more than {OWNERS_UP_TO:,} sockets, see portroom headroom --owners"
+        )
+        return msgspec.structs.replace(read, owners=Gap("owners", reason, ("keys.owners",)))
+    owners = read_key_owners(measured, settings.ephemeral, read.netns)
     return msgspec.structs.replace(read, owners=owners)
 
 
@@ -289,8 +308,10 @@ def _system_parts(scene: Scene, asked: Asked) -> Scene:
     if scene.process is not None and not isinstance(scene.process, Gap):
         owners.append(scene.process.owner)
     changes = msgspec.structs.replace(scene, around=reading.limits(owners))
+    if scene.process is not None:
+        changes = msgspec.structs.replace(changes, ranges=System().ranges())
     if asked.about(frozenset({"ETIMEDOUT"})):
-        changes = msgspec.structs.replace(changes, translations=read_translations(TIGHTEST))
+        changes = msgspec.structs.replace(changes, translations=read_translations(TRANSLATIONS))
     if asked.about(frozenset({"EAGAIN"})):
         changes = msgspec.structs.replace(changes, backlogs=read_backlogs(TIGHTEST))
     if asked.about(FOR_FILES):

@@ -24,6 +24,7 @@ from portroom.kernel.limits import UNKNOWN, read_conntrack, read_open_files
 from portroom.kernel.owners import read_owners
 from portroom.kernel.pulse import read_pulse
 from portroom.kernel.rows import RowsQuery, read_rows
+from portroom.kernel.selinux import read_selinux
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.scene import Pulse
 from portroom.model.facts.snapshot import Owners, Snapshot
@@ -72,10 +73,14 @@ def limits(owners: Iterable[Owner]) -> Surroundings:
     """Return the limits that a failure may come from, and nothing else around."""
     files, uncounted = read_open_files(owners)
     conntrack = or_gap("conntrack", read_conntrack, "causes")
-    gaps = (*uncounted, *((conntrack,) if isinstance(conntrack, Gap) else ()))
+    selinux = or_gap("selinux", lambda: read_selinux(b"/"), "causes")
     known = UNKNOWN if isinstance(conntrack, Gap) else conntrack
     return Surroundings(
-        open_files=files, conntrack_used=known.used, conntrack_max=known.limit, gaps=gaps
+        open_files=files,
+        conntrack_used=known.used,
+        conntrack_max=known.limit,
+        selinux="" if isinstance(selinux, Gap) else selinux,
+        gaps=(*uncounted, *(gap for gap in (conntrack, selinux) if isinstance(gap, Gap))),
     )
 
 

@@ -50,7 +50,7 @@ def as_text(answer: Explanation, style: Style) -> str:
     told = _told(answer, style)
     sections = [headline(answer, style), *told]
     sections.append(_keys(answer, style))
-    sections.append(_listed("Could not look at:", of(answer, UNKNOWN), style, hint=not told))
+    sections.append(_listed("Not decided:", of(answer, UNKNOWN), style, hint=not told))
     sections.append(_listed("Ruled out:", of(answer, RULED_OUT), style))
     sections.append(gaps.footer([answer], style))
     return "\n".join(paragraphs(sections)) + "\n"

@@ -32,7 +32,7 @@ Possible: narrowed_range: gunicorn (pid 26) may have IP_LOCAL_PORT_RANGE set.
 DESTINATION       HELD  FREE  OCCUPANCY         STATE      WHO
 10.0.0.20:5432  28,232     0  ########   100 %  exhausted  unknown 28,232
 
-Could not look at:
+Not decided:
   other_namespace: Other namespaces could not be entered: that needs
     CAP_SYS_ADMIN.
 
