@@ -31,17 +31,17 @@ from portroom.render.units import (
 
 __all__ = ["all_as_text", "as_csv_text", "as_json", "as_jsonl", "as_text"]
 
-UNKNOWN = "not known"
+UNKNOWN, NOTHING = "not known", "-"
 
 COLUMNS = (
     Column("TIME (UTC)"),
-    Column("PROCESS", least=12),
+    Column("PROCESS", least=14, middle=True),
     Column("WHERE", least=10, drop=3),
     Column("FROM", least=9, middle=True, drop=4),
-    Column("TO", least=15, middle=True),
+    Column("TO", least=16, middle=True),
     Column("CALL", drop=2),
     Column("ERROR"),
-    Column("CAUSE", least=8),
+    Column("CAUSE", least=17, firm=True),
     Column("ADDRESS BY", drop=1),
 )
 
@@ -111,13 +111,20 @@ def _row(failure: Failure) -> tuple[Cell, ...]:
         Cell(f"{failure.at:%H:%M:%S}.{failure.at.microsecond // 1000:03}"),
         Cell(process(failure)),
         Cell(where(failure.process.unit, failure.process.container, failure.process.netns)),
-        Cell(_end(failure.local_address, failure.local_port)),
-        Cell(_end(failure.remote_address, failure.remote_port)),
+        *(Cell(end) for end in ends(failure)),
         Cell(failure.operation),
         Cell(failure.error, _look(failure.cause)),
         Cell(failure.cause or UNKNOWN, "" if failure.cause else "dim"),
         Cell(failure.address_source or ""),
     )
+
+
+def ends(failure: Failure) -> tuple[str, str]:
+    """Return from where and to where; what a bind asked for stands behind ``at``."""
+    local = _end(failure.local_address, failure.local_port)
+    if failure.operation == "bind":
+        return "", local if local == NOTHING else f"at {local}"
+    return local, _end(failure.remote_address, failure.remote_port)
 
 
 def process(failure: Failure) -> str:
@@ -142,7 +149,7 @@ def where(unit: str | None, container: str | None, netns: str | None) -> str:
 
 def _end(address: str | None, port: int | None) -> str:
     """Return an end of a connection, "-" where there is none or nothing tells it."""
-    return "-" if address is None else endpoint(printable(address), port)
+    return NOTHING if address is None else endpoint(printable(address), port)
 
 
 def _look(cause: str | None) -> str:
@@ -174,7 +181,7 @@ COUNT_COLUMNS = (
     Column("CALL", drop=2),
     Column("ERROR"),
     Column("TO", least=15, middle=True),
-    Column("CAUSE", least=8),
+    Column("CAUSE", least=17),
     Column("LAST (UTC)", drop=1),
 )
 

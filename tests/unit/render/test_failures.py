@@ -51,6 +51,7 @@ def test_what_is_not_known_says_so():
     assert "ended(4312)" in line
     assert line.endswith("not known")
     assert " - " in lines(BACKLOG, width=200)[1]
+    assert "at 0.0.0.0:8080" in lines(BIND, width=80)[1]
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120])
