@@ -12,7 +12,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from portroom.trace.events import CallEnter, CallExit, StateChange
@@ -47,20 +47,22 @@ class _Left(NamedTuple):
     socket: Told
 
 
-def find_about(calls: Iterable[tuple[CallExit, int | None]], recorder: Recorder) -> list[About]:
+def find_about(calls: Sequence[tuple[CallExit, int | None]], recorder: Recorder) -> list[About]:
     """
     Return what some calls were about.
 
     Args:
-        calls: Each with a descriptor of ``/proc/TID`` of its thread, None if that is gone.
+        calls: All that ended since the last ones that were asked about, each with a
+            descriptor of ``/proc/TID`` of its thread, None if that is gone.
         recorder: Knows what came before.
     """
-    recorder.forget()
     recorder.look()
     left = [_read_left(call, process, recorder) for call, process in calls]
     # Whoever read memory has to know what was done with it until then.
     recorder.look()
-    return [_judge(one, recorder) for one in left]
+    about = [_judge(one, recorder) for one in left]
+    recorder.forget(max((call.at_ns for call, _ in calls), default=0))
+    return about
 
 
 def _read_left(call: CallExit, process: int | None, recorder: Recorder) -> _Left | CallExit:

@@ -20,7 +20,7 @@ from portroom.errors import KernelDataError
 from portroom.trace.formats import Field, Reader, field_of, parse_format, reader_of
 from portroom.trace.pages import Place
 from portroom.trace.raw import BIND, CONNECT
-from portroom.trace.tracefs import read_whole
+from portroom.trace.tracefs import missing, read_whole
 
 SYN_SENT, CLOSE = 2, 7
 
@@ -235,10 +235,18 @@ def read_decoders(watched: tuple[Watched, ...], folder: int) -> Decoders:
 
     Raises:
         KernelDataError: An event lacks a field.
+        NotSupportedError: This kernel has no such event.
         OSError: Its description cannot be read.
     """
-    texts = (read_whole(f"events/{row.event}/format", folder) for row in watched)
-    return make_decoders(zip(watched, texts, strict=True))
+    return make_decoders((row, _read_format(row.event, folder)) for row in watched)
+
+
+def _read_format(event: str, folder: int) -> str:
+    """Return the description of an event."""
+    try:
+        return read_whole(f"events/{event}/format", folder)
+    except FileNotFoundError:
+        raise missing(event) from None
 
 
 def make_decoders(described: Iterable[tuple[Watched, str]]) -> Decoders:

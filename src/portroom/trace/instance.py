@@ -23,7 +23,7 @@ from collections.abc import Iterator
 
 from portroom.errors import NotSupportedError
 from portroom.kernel.processes import open_folder
-from portroom.trace.tracefs import names_in, refused, write
+from portroom.trace.tracefs import missing, names_in, refused, write
 
 PREFIX = "portroom-"
 FOLDER = "instances"
@@ -97,15 +97,6 @@ class Instance:
                 os.rmdir(f"{FOLDER}/{self.name}", dir_fd=self._top)
             os.close(self.folder)
             self.folder = -1
-
-
-def missing(event: str) -> NotSupportedError:
-    """Return the error for an event that this kernel does not have."""
-    system = event.partition("/")[0]
-    option = "CONFIG_FTRACE_SYSCALLS" if system == "syscalls" else "Linux 4.16 or later"
-    return NotSupportedError(
-        f"This kernel has no trace event {event!r}: failures cannot be watched. It needs {option}."
-    )
 
 
 def create(top: int, label: str) -> Instance:

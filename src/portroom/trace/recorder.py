@@ -11,7 +11,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from operator import itemgetter
@@ -55,14 +54,19 @@ class Recorder:
         for event in self._ring.drain().events:
             self._of_thread.setdefault(event.tid, []).append(event)
 
-    def forget(self) -> None:
-        """Keep only the last events of each thread: how its present call began."""
-        since_ns = time.monotonic_ns() - KEPT_NS
-        self._of_thread = {
-            tid: events[-KEPT_EVENTS:]
-            for tid, events in self._of_thread.items()
-            if events[-1].at_ns > since_ns
-        }
+    def forget(self, until_ns: int) -> None:
+        """
+        Keep what no call that ended up to *until_ns* needs any more.
+
+        That is what threads did after it, and what they did last before it: how
+        a call began that has not ended yet.
+        """
+        kept = {}
+        for tid, events in self._of_thread.items():
+            if events[-1].at_ns > until_ns - KEPT_NS:
+                later = bisect_right(events, until_ns, key=itemgetter(0))
+                kept[tid] = events[max(0, later - KEPT_EVENTS) :]
+        self._of_thread = kept
 
     def begin_of(self, call: CallExit) -> CallEnter | None:
         """Return how a call began, None where that was overwritten."""

@@ -144,6 +144,8 @@ def refused(error: OSError, what: str) -> PortroomError:
             "kernel that is not locked down to confidentiality.",
             f"Run: {sudo_line()}",
         )
+    if error.errno == errno.ENOENT:
+        return NotSupportedError(f"{seen} This kernel has no {error.filename!r} there.")
     if error.errno in (errno.ENODEV, errno.EINVAL):
         return NotSupportedError(f"{seen} The kernel was built without tracing (CONFIG_TRACING).")
     if error.errno == errno.ENOSYS:
@@ -151,3 +153,12 @@ def refused(error: OSError, what: str) -> PortroomError:
             f"{seen} Kernels before 5.2 cannot mount it unseen.", f"Mount it first: {MOUNT_COMMAND}"
         )
     return KernelDataError(seen)
+
+
+def missing(event: str) -> NotSupportedError:
+    """Return the error for an event that this kernel does not have."""
+    system = event.partition("/")[0]
+    option = "CONFIG_FTRACE_SYSCALLS" if system == "syscalls" else "Linux 4.16 or later"
+    return NotSupportedError(
+        f"This kernel has no trace event {event!r}: failures cannot be watched. It needs {option}."
+    )

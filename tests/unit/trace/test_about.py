@@ -5,7 +5,7 @@ import pytest
 from portroom.trace.about import About, agree, complete, find_about
 from portroom.trace.events import CallEnter, CallExit, SocketEnter, SocketExit, StateChange
 from portroom.trace.memory import UNTOLD, Told
-from portroom.trace.recorder import KEPT_EVENTS, Recorder
+from portroom.trace.recorder import KEPT_EVENTS, KEPT_NS, Recorder
 from portroom.trace.ring import Drained
 from portroom.trace.teller import was_told
 
@@ -110,19 +110,26 @@ def test_use_since_is_seen():
 
 def test_threads_are_forgotten_but_for_their_last_events():
     """
-    Those that did nothing for long altogether.
+    What came after the last call that was asked about stays, and a little before it.
     """
-    recorder = recorder_of(*[BEGIN._replace(at_ns=at) for at in range(100)])
-    recorder.forget()
+    begins = [BEGIN._replace(at_ns=at) for at in range(100)]
+    recorder = recorder_of(*begins)
+    recorder.forget(49)
 
-    assert recorder.begin_of(CALL._replace(at_ns=200)) is None
+    assert recorder.begin_of(CALL) == begins[-1]
+    assert recorder.begin_of(CALL._replace(at_ns=50)) == begins[49]
+    assert recorder.begin_of(CALL._replace(at_ns=50 - KEPT_EVENTS + 1)) == begins[-50 - KEPT_EVENTS]
+    assert recorder.begin_of(CALL._replace(at_ns=50 - KEPT_EVENTS)) is None
 
-    recent = [BEGIN._replace(at_ns=10**18 + at) for at in range(100)]
-    recorder = recorder_of(*recent)
-    recorder.forget()
 
-    assert recorder.begin_of(CALL._replace(at_ns=2 * 10**18)) == recent[-1]
-    assert recorder.begin_of(CALL._replace(at_ns=recent[-KEPT_EVENTS].at_ns)) is None
+def test_threads_that_do_nothing_are_forgotten():
+    """
+    Nothing grows with the number of threads there ever were.
+    """
+    recorder = recorder_of(BEGIN)
+    recorder.forget(BEGIN.at_ns + KEPT_NS)
+
+    assert recorder.begin_of(CALL) is None
 
 
 def test_a_process_that_is_gone_is_told_by_its_socket():

@@ -6,15 +6,15 @@ import os
 import pytest
 
 from portroom.errors import KernelDataError, NotPermittedError, NotSupportedError
-from portroom.trace.instance import missing
 from portroom.trace.live import buffer_kb
 from portroom.trace.ring import parse_lost
-from portroom.trace.tracefs import refused
+from portroom.trace.tracefs import missing, refused
 
 REFUSALS = [
     (errno.EPERM, NotPermittedError, "CAP_SYS_ADMIN", "sudo"),
     (errno.EACCES, NotPermittedError, "CAP_SYS_ADMIN", "sudo"),
     (errno.ENODEV, NotSupportedError, "CONFIG_TRACING", ""),
+    (errno.ENOENT, NotSupportedError, "no None there", ""),
     (errno.ENOSYS, NotSupportedError, "5.2", "mount -t tracefs"),
     (errno.ENOMEM, KernelDataError, "Cannot allocate memory", ""),
 ]
