@@ -81,10 +81,14 @@ def usage(name: str) -> str:
 
 def help_text(found: click.Command) -> str:
     """Return the help text of a command as Markdown; what is set as it is becomes code."""
-    parts = map(cleandoc, (found.help or "").split("\n\n"))
     return "\n\n".join(
-        f"```\n{part[2:]}\n```" if part.startswith("\b\n") else part for part in parts
+        f"```\n{part[2:]}\n```" if part.startswith("\b\n") else part for part in paragraphs(found)
     )
+
+
+def paragraphs(found: click.Command) -> list[str]:
+    """Return the paragraphs of a command's help text, without the indent of its docstring."""
+    return [cleandoc(part.rstrip()) for part in (found.help or "").split("\n\n")]
 
 
 def options(name: str) -> str:

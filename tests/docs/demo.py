@@ -34,6 +34,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from portroom.model.laws.rates import YOUNG_S
+from portroom.model.laws.time_wait import TIME_WAIT_MS
 from tests.docs.own_etc import (
     keep_the_range_twice,
     mount_empty,
@@ -59,8 +61,14 @@ IP_LOCAL_PORT_RANGE = 51
 WHOLE_RANGE = struct.pack("=I", 32768 | 60999 << 16)
 CLONE_NEWNET = 0x40000000
 
+FULL = 28_232
+"""60999 - 32768 + 1: what fits to one destination."""
+
 FIN_WAITS = frozenset({"04", "05"})
 """As /proc/net/tcp spells them."""
+
+TIME_WAIT = " 06 "
+"""As it stands in a row of /proc/net/tcp."""
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -87,6 +95,14 @@ def refusal() -> str:
     except OSError as error:
         return str(error)
     return found.stderr.strip() or f"exit status {found.returncode}" if found.returncode else ""
+
+
+def tracing_refusal() -> str:
+    """Return why nothing can be traced in such a host here, or ""."""
+    words = "mount -t tracefs tracefs /run && test -w /run/instances"
+    call = [*unshare(), "sh", "-c", words]
+    found = subprocess.run(call, capture_output=True, text=True, check=False)
+    return found.stderr.strip() or "it is read-only" if found.returncode else ""
 
 
 def unshare() -> list[str]:
@@ -194,6 +210,19 @@ def web() -> None:
     wait_until_all_ended()
 
 
+def calm() -> None:
+    """The web server some seconds after its busiest, so that no rate is told that soon is over."""
+    web()
+    wait_until_none_is_young()
+
+
+def full() -> None:
+    """The web server on the evening on which its database has no port left."""
+    web()
+    leave_time_wait(DATABASE, FULL - 150 - 22_900)
+    program("worker", keep_failing, DATABASE)()
+
+
 def containers() -> None:
     """Three named namespaces, of which the host alone was tuned."""
     setting("ip_local_port_range", "15000 64999")
@@ -216,7 +245,7 @@ def nobody() -> None:
 
 
 CROWDS: dict[str, Callable[[], None]] = {
-    "web": web,
+    "web": calm,
     "containers": containers,
     "nobody": nobody,
     "drifted": keep_the_range_twice,
@@ -224,12 +253,17 @@ CROWDS: dict[str, Callable[[], None]] = {
     "outage": web,
     "boxes": containers,
     "article": nobody,
+    "full": full,
+    "evening": full,
     "office": office,
 }
 """By the name in the examples; those who share one share a host, and what they change there."""
 
-CHANGED = frozenset({"mended", "outage", "boxes", "article", "office"})
+CHANGED = frozenset({"mended", "outage", "boxes", "article", "office", "evening"})
 """Hosts that examples change: each page has one of its own."""
+
+SLOW = frozenset({"web"})
+"""Hosts that spend most of their time waiting."""
 
 
 def network() -> None:
@@ -332,6 +366,16 @@ def connect(address: tuple[str, int], count: int, inside: str = "") -> None:
         KEPT.append(made)
 
 
+def keep_failing(address: tuple[str, int]) -> Iterator[None]:
+    """Connect some fifty times a second, and hang up if it worked."""
+    pause = threading.Event()
+    yield
+    while True:
+        with contextlib.suppress(OSError):
+            hang_up(address)
+        pause.wait(0.02)
+
+
 def pairs(count: int) -> None:
     """Connections within one namespace."""
     ip("link set lo up")
@@ -393,6 +437,17 @@ def wait_until_all_ended(deadline_s: float = 10.0) -> None:
         if time.monotonic() > end:
             raise TimeoutError(f"{ending} connections do not end")
         pause.wait(0.05)
+
+
+def wait_until_none_is_young(deadline_s: float = 20.0) -> None:
+    """Return once every TIME_WAIT is older than what counts as just now."""
+    end = time.monotonic() + deadline_s
+    pause = threading.Event()
+    most = int((TIME_WAIT_MS / 1000 - YOUNG_S) * os.sysconf("SC_CLK_TCK"))
+    while any(int(row.split()[5][3:], 16) > most for row in open_sockets() if TIME_WAIT in row):
+        if time.monotonic() > end:
+            raise TimeoutError("connections go on to end")
+        pause.wait(0.25)
 
 
 def open_sockets() -> list[str]:

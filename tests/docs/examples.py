@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import count
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,15 +56,28 @@ def split(block: str) -> Iterator[tuple[str, str]]:
 
 
 def run(examples: list[Example]) -> dict[Example, str]:
-    """Return what each example prints now."""
-    printed = {}
+    """
+    Return what each example prints now.
+
+    The hosts that spend their time waiting are made beside the others; two hosts
+    of others are never there at once, since a trace sees the processes of both.
+    """
+    slow = [example for example in examples if example.crowd in demo.SLOW]
+    quick = [example for example in examples if example.crowd not in demo.SLOW]
+    with ThreadPoolExecutor() as lanes:
+        return dict(chain.from_iterable(lanes.map(in_turn, (slow, quick))))
+
+
+def in_turn(examples: list[Example]) -> list[tuple[Example, str]]:
+    """Return each example with what it prints now, one host after the other."""
+    printed: list[tuple[Example, str]] = []
     for crowd in dict.fromkeys(example.crowd for example in examples):
         pages = by_page(example for example in examples if example.crowd == crowd)
         alone = crowd in demo.CHANGED
         for some in [[page] for page in pages] if alone else batches(pages):
             commands = [[example.command for example in page] for page in some]
             for page, found in zip(some, demo.run(commands, crowd=crowd), strict=True):
-                printed.update(zip(page, found, strict=True))
+                printed += zip(page, found, strict=True)
     return printed
 
 
@@ -95,7 +109,7 @@ def shape(text: str) -> str:
     >>> shape("4,876 more   ██░░ 81 %")
     '0 more ▒ 0 %'
     """
-    text = re.sub(r"\d[\d,]*", "0", text)
+    text = re.sub(r"\d[\d,]*(?:\.\d+)*", "0", text)
     text = re.sub("[█▒░]+", "▒", text)
     text = re.sub("…+", "…", text)
     return " ".join(text.split())

@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator
-from inspect import cleandoc
 from pathlib import Path
 
 import click
@@ -160,7 +159,7 @@ def synopsis(name: str, found: click.Command, context: click.Context) -> str:
 
 def description(found: click.Command) -> Iterator[str]:
     """Yield the paragraphs of a command's help; what is set as it is stays so."""
-    for part in map(cleandoc, (found.help or "").split("\n\n")):
+    for part in blocks.paragraphs(found):
         if part.startswith("\b\n"):
             lines = [guarded(code_text(line)) for line in part[2:].splitlines()]
             yield "\n".join([".RS 4", ".nf", *lines, ".fi", ".RE"])

@@ -42,6 +42,7 @@ def test_a_page_of_two_examples_has_two_commands():
     ("shown", "printed", "same"),
     [
         ("4,876 more fit", "12 more fit", True),
+        ("in 2 s.", "in 2.01 s.", True),
         ("held  ██░░ 81 %", "held ▒▒▒▒▒▒░░ 3 %", True),
         ("4,876 more fit", "4,876 more fits", False),
         ("free", "free\nheld", False),

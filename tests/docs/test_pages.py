@@ -30,7 +30,9 @@ TERMS = """
     netns, setting, drift, gap, finding, plan, step, inverse, key, in doubt, Snapshot, session,
     probe, sticky, boot program, candidate, dialect, outcome, persisted, winner, writer,
     capacity, collision, confirm, conflict, entry, guardian, journal, limit, note, own file, phase,
-    put back, reason, recover, refusal, trial, undo, warning
+    put back, reason, recover, refusal, trial, undo, warning,
+    accept queue, bind-first, blocked, cause, cliff, conntrack, failure, myth, severity, SNAT,
+    trace instance, verdict, window
 """
 
 FORBIDDEN = re.compile(
