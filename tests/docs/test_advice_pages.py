@@ -15,9 +15,13 @@ from portroom.model.advice.findings import table as findings
 from portroom.model.advice.findings.myths import MYTHS
 from portroom.model.facts.answers import CRITICAL, INFO, WARNING
 from portroom.model.facts.explanation import ERRORS, VERDICTS
+from portroom.model.facts.settings import DEFAULT_RANGE
+from portroom.model.laws.rates import max_connect_rate
+from portroom.model.laws.time_wait import TIME_WAIT_MS
 from tests.docs.advice import CAUSE_PAGES, FINDING_PAGES, heading, names_of
 from tests.docs.pages import ROOT
 
+EXPLANATION = (ROOT / "docs/explanation/where-local-ports-go.md").read_text()
 MYTH_PAGE = (ROOT / "docs/explanation/myths.md").read_text()
 
 TITLES = {
@@ -150,3 +154,18 @@ def test_a_threshold_is_told_as_it_is(page, number, told):
 
     assert [number] == (spelled or digits)
     assert told in text_of(f"docs/{page}.md")
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        DEFAULT_RANGE.ports,
+        DEFAULT_RANGE.ports // 2,
+        round(max_connect_rate(DEFAULT_RANGE.ports, TIME_WAIT_MS / 1000) // 10 * 10),
+        limits.SNAT_RANGE.ports,
+        limits.SNAT_TRIES,
+    ],
+)
+def test_the_numbers_of_the_explanation_are_computed(number):
+    """Ports, half of them, connections a second, ports of SNAT and how many of them it tries."""
+    assert re.search(rf"(?<![\d,]){number:,}(?![\d,]\d)", EXPLANATION)
