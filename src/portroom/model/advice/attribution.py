@@ -22,7 +22,6 @@ from typing import NamedTuple
 from portroom.model.advice.causes.pools import NEAR_FULL_RATIO, SHARE_THAT_COUNTS
 from portroom.model.facts.failure import EXHAUSTION
 from portroom.model.facts.gaps import Gap
-from portroom.model.facts.ports import PortRange
 from portroom.model.facts.scene import Window
 from portroom.model.facts.snapshot import Groups, GroupTable, Settings, Snapshot
 from portroom.model.facts.sockets import Endpoint, Family, Protocol, packed_address
@@ -30,6 +29,7 @@ from portroom.model.laws.buckets import BOUND_KINDS, Buckets, buckets, eligible
 from portroom.model.laws.occupancy import UNBOUND_DEVICE, LocalOwner, local_owners
 from portroom.model.laws.overlap import overlaps
 from portroom.model.laws.scope import within
+from portroom.model.laws.selection import window
 
 CONNECT, BIND = "connect", "bind"
 EADDRNOTAVAIL, EADDRINUSE, EAGAIN = 99, 98, 11
@@ -37,8 +37,6 @@ EADDRNOTAVAIL, EADDRINUSE, EAGAIN = 99, 98, 11
 
 UNIX = 1
 INTERNET = frozenset({int(Family.IPV4), int(Family.IPV6)})
-
-WILDCARDS = {Family.IPV4: "0.0.0.0", Family.IPV6: "::"}  # noqa: S104 - nothing is bound to it
 
 POOL_FULL = {Protocol.TCP: "bind0_pool_full", Protocol.UDP: "udp_pool_full"}
 
@@ -141,8 +139,6 @@ class Evidence:
         every = eligible(settings)
         if attempt.searched:
             return self._of_connect(attempt, every, settings, windows)
-        if attempt.local is None:
-            return self._of_unknown_bind(attempt, every, settings)
         if attempt.is_bind0:
             return self._of_bind0(attempt, every, settings, windows)
         return _of_bind(attempt, groups, settings)
@@ -185,21 +181,6 @@ class Evidence:
                 return POOL_FULL[protocol]
             if cause := _narrowed(every, taken, settings, windows):
                 return cause
-        return None
-
-    def _of_unknown_bind(
-        self, attempt: Attempt, every: frozenset[int], settings: Settings
-    ) -> str | None:
-        """
-        Return the cause of a bind to an address that is not known.
-
-        Where every port is held, whatever it asked for found none.
-        """
-        family = Family.IPV6 if attempt.family == Family.IPV6 else Family.IPV4
-        anywhere = attempt._replace(local=Endpoint(WILDCARDS[family], 0))
-        for protocol in _protocols(attempt):
-            if not every - self._taken_on(anywhere, protocol, settings):
-                return POOL_FULL[protocol]
         return None
 
     def _taken_on(self, attempt: Attempt, protocol: Protocol, settings: Settings) -> set[int]:
@@ -260,26 +241,12 @@ def _narrowed(
     every: frozenset[int], taken: AbstractSet[int], settings: Settings, windows: Sequence[Window]
 ) -> str | None:
     """Return the cause if an option of the process's sockets leaves full ports alone."""
-    for window in windows:
-        inside = window_within(window, settings.ephemeral)
+    for option in windows:
+        inside = window(settings.ephemeral, option.first, option.last)
         ports = every.intersection(range(inside.first, inside.last + 1))
         if len(ports) < len(every) and (not ports or _is_full(ports, taken)):
             return "narrowed_range"
     return None
-
-
-def window_within(window: Window, ephemeral: PortRange) -> PortRange:
-    """
-    Return the ports that IP_LOCAL_PORT_RANGE leaves: an end outside of the range is ignored.
-
-    Source: kernel cases c26-c28.
-
-    >>> window_within(Window(first=39990, last=40003, sockets=1), PortRange(40000, 40009))
-    PortRange(first=40000, last=40003)
-    """
-    first = window.first if window.first in ephemeral else ephemeral.first
-    last = window.last if window.last in ephemeral else ephemeral.last
-    return PortRange(first, last)
 
 
 def _protocols(attempt: Attempt) -> tuple[Protocol, ...]:
