@@ -1,0 +1,181 @@
+"""The keys that explain judges: which, what the kernel says of them, and whose they are.
+
+The zero-packet probe is asked only where a key may be exhausted and the kernel
+does not tell: it stops at the second free port, which proves the contrary.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from portroom.api.scene import NOBODY
+from portroom.errors import InvalidRequestError, NotSupportedError
+from portroom.kernel.probe import probe
+from portroom.kernel.snapshot import read_key_owners
+from portroom.model.facts.answers import Key
+from portroom.model.facts.explanation import ExplainQuestion
+from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
+from portroom.model.facts.ports import PortSet
+from portroom.model.facts.scene import Probed
+from portroom.model.facts.snapshot import Snapshot
+from portroom.model.facts.sockets import Endpoint, Operation, Protocol
+from portroom.model.laws.buckets import buckets
+from portroom.model.laws.headroom import (
+    SPARE_PORTS,
+    Keys,
+    KeysWanted,
+    as_key,
+    doubts,
+    find_keys,
+    owners_by_key,
+    settle,
+)
+from portroom.model.laws.scope import within
+
+NO_PORT = frozenset({"EADDRNOTAVAIL"})
+"""The error of a connect that found no port."""
+
+ON_THE_PATH = frozenset({"ETIMEDOUT", "EPERM"})
+"""Errors whose causes show in counters that rise."""
+
+TIGHTEST = 5
+"""Keys that are judged where no destination is named."""
+
+OWNERS_UP_TO = 200_000
+"""TCP sockets up to which owners are looked for: about a second."""
+
+ANY = "0.0.0.0"  # noqa: S104 - a question, nothing is bound
+"""What bind() asks for that is in the way of everybody, and everybody in its way."""
+
+
+class Asked(NamedTuple):
+    """A question, its names resolved."""
+
+    question: ExplainQuestion
+    remotes: tuple[Endpoint, ...]
+    local: str | None
+
+    def about(self, errors: frozenset[str]) -> bool:
+        """Say whether the question is about one of these errors, or about any."""
+        return self.question.error is None or self.question.error in errors
+
+
+def _searches(asked: Asked) -> list[KeysWanted]:
+    """Return which keys are to be judged: those of the operations that give the error."""
+    question = asked.question
+    udp_only = question.protocol is Protocol.UDP
+    found = []
+    if not udp_only and asked.about(NO_PORT | ON_THE_PATH):
+        remotes, local = asked.remotes, asked.local
+        found.append(KeysWanted(Protocol.TCP, Operation.CONNECT, remotes, local, TIGHTEST))
+    if asked.about(frozenset({"EADDRINUSE"})):
+        protocol = question.protocol or Protocol.TCP
+        found.append(KeysWanted(protocol, Operation.BIND0, (), asked.local, TIGHTEST))
+    if question.protocol is not Protocol.TCP and asked.about(frozenset({"EAGAIN"})):
+        remotes, local = asked.remotes, asked.local
+        found.append(KeysWanted(Protocol.UDP, Operation.CONNECT, remotes, local, TIGHTEST))
+    return found
+
+
+def found_keys(read: Snapshot, asked: Asked) -> tuple[Keys, tuple[Gap, ...]]:
+    """Return the keys to judge, and why some are missing."""
+    found = [find_keys(read, wanted) for wanted in _searches(asked)]
+    measured = tuple(one for keys in found for one in keys.measured)
+    gaps = tuple(dict.fromkeys(gap for keys in found for gap in keys.gaps))
+    return Keys(measured, sum(keys.total for keys in found)), gaps
+
+
+def settled(
+    read: Snapshot, keys: Keys, asked: Asked
+) -> tuple[Keys, Probed | None, tuple[Gap, ...]]:
+    """
+    Return the keys after the kernel settled what may be exhausted, and what it said.
+
+    Without a destination it is asked about one that nobody is connected to as well.
+    What the probe was refused is a Gap.
+    """
+    keys, probed, gaps = _probed(read, keys)
+    if asked.remotes:
+        return keys, probed, gaps
+    probed, refused = _probed_for_all(read, probed)
+    return keys, probed, gaps + refused
+
+
+def _probed(read: Snapshot, keys: Keys) -> tuple[Keys, Probed | None, tuple[Gap, ...]]:
+    """Return the keys after the kernel settled those that may be exhausted."""
+    settings = read.settings
+    if isinstance(settings, Gap):
+        return keys, None, ()
+    free: set[int] = set()
+    held: set[int] = set()
+    for doubt in doubts(read, keys.measured):
+        key = as_key(doubt.measured)
+        if key.free_ports >= SPARE_PORTS:
+            continue
+        remote = Endpoint(key.remote_address or "", key.remote_port or 0)
+        try:
+            said = probe(remote, key.local_address, sorted(doubt.ports), enough=SPARE_PORTS)
+        except (NotSupportedError, InvalidRequestError) as error:
+            return keys, None, (Gap("probe", error.message, ("causes",)),)
+        keys = settle(keys, doubt.measured.id, said.free, said.held, settings)
+        free |= said.free
+        held |= said.held
+    return keys, Probed(free=PortSet.of(free), held=PortSet.of(held)), ()
+
+
+def _probed_for_all(read: Snapshot, probed: Probed | None) -> tuple[Probed | None, tuple[Gap, ...]]:
+    """
+    Return what the kernel says of a destination that nobody is connected to.
+
+    It is asked where no port is surely free for such a one, up to the second free port.
+    """
+    settings, groups = read.settings, read.groups
+    if isinstance(settings, Gap) or isinstance(groups, Gap):
+        return probed, ()
+    shared = buckets(within(groups, settings.ephemeral), settings, read.features)
+    surely_free = len(shared.open_ports) - len(shared.doubtful)
+    if surely_free >= SPARE_PORTS or not shared.doubtful:
+        return probed, ()
+    try:
+        said = probe(NOBODY, NOBODY.address, sorted(shared.doubtful), enough=SPARE_PORTS)
+    except (NotSupportedError, InvalidRequestError) as error:
+        return probed, (Gap("probe", error.message, ("causes",)),)
+    known = probed or Probed()
+    return (
+        Probed(
+            free=PortSet.of((*known.free, *said.free)),
+            held=known.held,
+            blocked=PortSet.of(said.held),
+        ),
+        (),
+    )
+
+
+def with_owners(read: Snapshot, keys: Keys, asked: Asked) -> Snapshot:
+    """Return a Snapshot with the owners of some keys, and of what may be in everybody's way."""
+    settings, counters = read.settings, read.counters
+    if isinstance(settings, Gap) or isinstance(counters, Gap):
+        return read
+    measured = keys.measured
+    if asked.about(NO_PORT):
+        measured += find_keys(read, KeysWanted(Protocol.TCP, Operation.BIND0, (), ANY)).measured
+    if not any(one.states for one in measured):
+        return read
+    if counters.tcp_inuse + counters.tcp6_inuse > OWNERS_UP_TO:
+        reason = (
+            f"{NOT_LOOKED_AT}: more than {OWNERS_UP_TO:,} sockets, see portroom headroom --owners"
+        )
+        return msgspec.structs.replace(read, owners=Gap("owners", reason, ("keys.owners",)))
+    owners = read_key_owners(measured, settings.ephemeral, read.netns)
+    return msgspec.structs.replace(read, owners=owners)
+
+
+def as_keys(read: Snapshot, keys: Keys) -> tuple[Key, ...]:
+    """Return keys as answers have them."""
+    known = owners_by_key(read.owners)
+    return tuple(
+        as_key(one, known.get((one.id.protocol.value, one.id.group_key, one.id.family), ()))
+        for one in keys.measured
+    )
