@@ -42,9 +42,10 @@ class _Left(NamedTuple):
     """What was left of a call when it was looked for."""
 
     call: CallExit
-    begin: CallEnter
-    memory: Told
-    socket: Told
+    begin: CallEnter | None
+    sure: Told = UNTOLD
+    memory: Told = UNTOLD
+    socket: Told = UNTOLD
 
 
 def find_about(calls: Sequence[tuple[CallExit, int | None]], recorder: Recorder) -> list[About]:
@@ -57,7 +58,8 @@ def find_about(calls: Sequence[tuple[CallExit, int | None]], recorder: Recorder)
         recorder: Knows what came before.
     """
     recorder.look()
-    left = [_read_left(call, process, recorder) for call, process in calls]
+    sockets: dict[tuple[int, int], Told] = {}
+    left = [_read_left(call, process, recorder, sockets) for call, process in calls]
     # Whoever read memory has to know what was done with it until then.
     recorder.look()
     about = [_judge(one, recorder) for one in left]
@@ -65,30 +67,62 @@ def find_about(calls: Sequence[tuple[CallExit, int | None]], recorder: Recorder)
     return about
 
 
-def _read_left(call: CallExit, process: int | None, recorder: Recorder) -> _Left | CallExit:
-    """Return what is left of a call; the call itself where its begin is not known."""
+def _read_left(
+    call: CallExit,
+    process: int | None,
+    recorder: Recorder,
+    sockets: dict[tuple[int, int], Told],
+) -> _Left:
+    """
+    Return what is left of a call.
+
+    Args:
+        call: How it ended.
+        process: Descriptor of ``/proc/TID`` of its thread, None if that is gone.
+        recorder: Knows what came before.
+        sockets: Those that were read already for these calls; this one is added.
+    """
     begin = recorder.begin_of(call)
     if begin is None:
-        return call
-    if process is None:
-        return _Left(call, begin, UNTOLD, UNTOLD)
-    return _Left(call, begin, read_memory(process, begin), read_socket(process, begin.descriptor))
-
-
-def _judge(left: _Left | CallExit, recorder: Recorder) -> About:
-    """Return what a call was about, by what its thread is known to have done."""
-    if isinstance(left, CallExit):
-        return About(clash=recorder.clash_of(left))
-    begin = left.begin
+        return _Left(call, None)
     made = recorder.socket_of(begin)
-    memory = UNTOLD if recorder.has_reused_memory(begin) else left.memory
-    if made is not None:
-        sure = parse_socket_arguments(made.family, made.kind, made.protocol)
-        told = complete(sure, memory)
-    else:
-        is_other = recorder.has_reused_descriptor(begin)
-        told = agree(UNTOLD if is_other else left.socket, memory)
-    return About(begin, told, recorder.clash_of(left.call))
+    sure = parse_socket_arguments(made.family, made.kind, made.protocol) if made else UNTOLD
+    if process is None:
+        return _Left(call, begin, sure)
+    key = begin.tid, begin.descriptor
+    if key not in sockets:
+        sockets[key] = read_socket(process, begin.descriptor)
+    # A thread that fails again and again has one address left: that of its last call.
+    is_gone = recorder.has_reused_memory(begin)
+    memory = UNTOLD if is_gone else read_memory(process, begin)
+    return _Left(call, begin, sure, memory, sockets[key])
+
+
+def _judge(left: _Left, recorder: Recorder) -> About:
+    """Return what a call was about, by what its thread is known to have done since."""
+    call, begin, sure, memory, socket = left
+    clash = recorder.clash_of(call)
+    if begin is None:
+        return About(clash=clash)
+    if recorder.has_reused_memory(begin):
+        memory = UNTOLD
+    if recorder.has_reused_descriptor(begin):
+        socket = UNTOLD
+    return About(begin, put_together(sure, socket, memory), clash)
+
+
+def put_together(sure: Told, socket: Told, memory: Told) -> Told:
+    """
+    Return what three sources tell together.
+
+    Another thread may have made the socket that has the descriptor now: what the
+    thread itself made is sure only where the socket does not contradict it.
+    """
+    if sure.family is None:
+        return agree(socket, memory)
+    if socket.family not in (None, sure.family):
+        return UNTOLD
+    return complete(sure, memory)
 
 
 def complete(sure: Told, memory: Told) -> Told:

@@ -6,7 +6,9 @@ Rules of this file:
 - its buffer is overwritten for ever: a host of many connects without such
   failures pays nothing for it outside of the kernel;
 - it is an aid: what was overwritten before it was read is not known, and the
-  failure is told without.
+  failure is told without;
+- a question costs the same however much happened: a program that fails all the
+  time may not hold up the watch.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from operator import itemgetter
+from typing import NamedTuple, TypeVar
 
 from portroom.trace.events import (
     IN_INTERRUPT,
@@ -27,14 +30,26 @@ from portroom.trace.events import (
 from portroom.trace.ring import Ring
 
 KEPT_NS = 10_000_000_000
-KEPT_EVENTS = 8
-"""
-How long the last events of a thread are kept, and how many: a call may have begun, and its
-socket been made, long before it ends.
-"""
+"""How long is kept what a thread did last: a call may begin, or a socket be made, long before."""
 
-ADDRESS_BYTES = 128
-"""Two addresses that begin nearer to each other than this lie in the same memory."""
+KEPT_EVENTS = 2
+"""How a call began, and the change of state in it."""
+
+BLOCK_BITS = 7
+"""Memory is told apart by blocks of 128 bytes, struct sockaddr_storage."""
+
+_Key = TypeVar("_Key")
+_Timed = TypeVar("_Timed", bound="CallEnter | StateChange | _Made")
+
+_time = itemgetter(0)
+"""When an event happened, which is the first thing that each tells."""
+
+
+class _Made(NamedTuple):
+    """A socket that was made: when, and how."""
+
+    at_ns: int
+    socket: SocketEnter
 
 
 class Recorder:
@@ -47,12 +62,19 @@ class Recorder:
 
     def __init__(self, ring: Ring) -> None:
         self._ring = ring
-        self._of_thread: dict[int, list[TraceEvent]] = {}
+        # By thread, in order of time: calls and changes of state.
+        self._done: dict[int, list[CallEnter | StateChange]] = {}
+        # By thread: the socket that is being made.
+        self._making: dict[int, SocketEnter] = {}
+        # By thread and descriptor, in order of time.
+        self._made: dict[tuple[int, int], list[_Made]] = {}
+        # By thread and block of memory: when it last held an address.
+        self._used_at_ns: dict[tuple[int, int], int] = {}
 
     def look(self) -> None:
         """Read what was recorded up to now."""
         for event in self._ring.drain().events:
-            self._of_thread.setdefault(event.tid, []).append(event)
+            self._note(event)
 
     def forget(self, until_ns: int) -> None:
         """
@@ -61,12 +83,13 @@ class Recorder:
         That is what threads did after it, and what they did last before it: how
         a call began that has not ended yet.
         """
-        kept = {}
-        for tid, events in self._of_thread.items():
-            if events[-1].at_ns > until_ns - KEPT_NS:
-                later = bisect_right(events, until_ns, key=itemgetter(0))
-                kept[tid] = events[max(0, later - KEPT_EVENTS) :]
-        self._of_thread = kept
+        old_ns = until_ns - KEPT_NS
+        self._done = _newest(self._done, until_ns, KEPT_EVENTS)
+        self._made = _newest(self._made, until_ns, 1)
+        self._making = {tid: one for tid, one in self._making.items() if one.at_ns > old_ns}
+        self._used_at_ns = {
+            block: at_ns for block, at_ns in self._used_at_ns.items() if at_ns > old_ns
+        }
 
     def begin_of(self, call: CallExit) -> CallEnter | None:
         """Return how a call began, None where that was overwritten."""
@@ -80,41 +103,55 @@ class Recorder:
         for event in self._before(call):
             if isinstance(event, CallEnter):
                 return None
-            if isinstance(event, StateChange) and not event.flags & IN_INTERRUPT:
+            if not event.flags & IN_INTERRUPT:
                 return event
         return None
 
     def socket_of(self, call: CallEnter) -> SocketEnter | None:
         """Return how the socket of a call was made, None where its thread did not just do so."""
-        made = False
-        for event in self._before(call):
-            if made:
-                return event if isinstance(event, SocketEnter) else None
-            made = isinstance(event, SocketExit) and event.descriptor == call.descriptor
-        return None
+        made = self._made.get((call.tid, call.descriptor), [])
+        place = bisect_left(made, call.at_ns, key=_time)
+        return made[place - 1].socket if place else None
 
     def has_reused_memory(self, call: CallEnter) -> bool:
         """Say whether the thread passed another address in the same memory since."""
+        block = call.address >> BLOCK_BITS
         return any(
-            isinstance(event, CallEnter) and abs(event.address - call.address) < ADDRESS_BYTES
-            for event in self._after(call)
+            self._used_at_ns.get((call.tid, near), 0) > call.at_ns
+            for near in (block - 1, block, block + 1)
         )
 
     def has_reused_descriptor(self, call: CallEnter) -> bool:
         """Say whether the thread made another socket with the same descriptor since."""
-        return any(
-            isinstance(event, SocketExit) and event.descriptor == call.descriptor
-            for event in self._after(call)
-        )
+        made = self._made.get((call.tid, call.descriptor))
+        return made is not None and made[-1].at_ns > call.at_ns
 
-    def _before(self, event: CallExit | CallEnter) -> Iterator[TraceEvent]:
-        """Yield what a thread did before an event, the last first."""
-        events = self._of_thread.get(event.tid, [])
-        for index in range(bisect_left(events, event.at_ns, key=itemgetter(0)) - 1, -1, -1):
-            yield events[index]
+    def _note(self, event: TraceEvent) -> None:
+        """Remember one event."""
+        match event:
+            case CallEnter():
+                self._done.setdefault(event.tid, []).append(event)
+                self._used_at_ns[event.tid, event.address >> BLOCK_BITS] = event.at_ns
+            case StateChange():
+                self._done.setdefault(event.tid, []).append(event)
+            case SocketEnter():
+                self._making[event.tid] = event
+            case SocketExit() if event.tid in self._making:
+                made = _Made(event.at_ns, self._making.pop(event.tid))
+                self._made.setdefault((event.tid, event.descriptor), []).append(made)
 
-    def _after(self, event: CallEnter) -> Iterator[TraceEvent]:
-        """Yield what a thread did after an event, in order."""
-        events = self._of_thread.get(event.tid, [])
-        for index in range(bisect_right(events, event.at_ns, key=itemgetter(0)), len(events)):
-            yield events[index]
+    def _before(self, call: CallExit) -> Iterator[CallEnter | StateChange]:
+        """Yield what a thread did before the end of a call, the last first."""
+        done = self._done.get(call.tid, [])
+        for place in range(bisect_left(done, call.at_ns, key=_time) - 1, -1, -1):
+            yield done[place]
+
+
+def _newest(kept: dict[_Key, list[_Timed]], until_ns: int, before: int) -> dict[_Key, list[_Timed]]:
+    """Return what is later than a time, and as many as *before* of what is not but recent."""
+    newest = {}
+    for key, events in kept.items():
+        if events[-1].at_ns > until_ns - KEPT_NS:
+            later = bisect_right(events, until_ns, key=_time)
+            newest[key] = events[max(0, later - before) :]
+    return newest

@@ -2,7 +2,7 @@
 
 import pytest
 
-from portroom.trace.about import About, agree, complete, find_about
+from portroom.trace.about import About, find_about, put_together
 from portroom.trace.events import CallEnter, CallExit, SocketEnter, SocketExit, StateChange
 from portroom.trace.memory import UNTOLD, Told
 from portroom.trace.recorder import KEPT_EVENTS, KEPT_NS, Recorder
@@ -118,8 +118,18 @@ def test_threads_are_forgotten_but_for_their_last_events():
 
     assert recorder.begin_of(CALL) == begins[-1]
     assert recorder.begin_of(CALL._replace(at_ns=50)) == begins[49]
-    assert recorder.begin_of(CALL._replace(at_ns=50 - KEPT_EVENTS + 1)) == begins[-50 - KEPT_EVENTS]
+    assert recorder.begin_of(CALL._replace(at_ns=50 - KEPT_EVENTS + 1)) == begins[50 - KEPT_EVENTS]
     assert recorder.begin_of(CALL._replace(at_ns=50 - KEPT_EVENTS)) is None
+
+
+def test_a_socket_is_remembered_while_its_thread_makes_others():
+    """
+    A program may make its sockets first, and bind them later.
+    """
+    recorder = recorder_of(*MADE, BEGIN)
+    recorder.forget(95)
+
+    assert recorder.socket_of(BEGIN._replace(at_ns=96)) == MADE[0]
 
 
 def test_threads_that_do_nothing_are_forgotten():
@@ -158,15 +168,17 @@ OTHER = Told(10, None, ("::1", 53))
 @pytest.mark.parametrize(
     ("told", "expected"),
     [
-        (complete(SURE, MEMORY), Told(2, "udp", ("127.0.0.1", 53))),
-        (complete(SURE, OTHER), SURE),
-        (complete(SURE, UNTOLD), SURE),
-        (agree(SURE, MEMORY), Told(2, "udp", ("127.0.0.1", 53))),
-        (agree(SURE, OTHER), UNTOLD),
-        (agree(UNTOLD, MEMORY), MEMORY),
-        (agree(SURE, UNTOLD), SURE),
-        (agree(Told(0), OTHER), UNTOLD),
-        (agree(UNTOLD, UNTOLD), UNTOLD),
+        (put_together(SURE, UNTOLD, MEMORY), Told(2, "udp", ("127.0.0.1", 53))),
+        (put_together(SURE, SURE, MEMORY), Told(2, "udp", ("127.0.0.1", 53))),
+        (put_together(SURE, UNTOLD, OTHER), SURE),
+        (put_together(SURE, UNTOLD, UNTOLD), SURE),
+        (put_together(SURE, Told(10, "udp"), MEMORY), UNTOLD),
+        (put_together(UNTOLD, SURE, MEMORY), Told(2, "udp", ("127.0.0.1", 53))),
+        (put_together(UNTOLD, SURE, OTHER), UNTOLD),
+        (put_together(UNTOLD, UNTOLD, MEMORY), MEMORY),
+        (put_together(UNTOLD, SURE, UNTOLD), SURE),
+        (put_together(UNTOLD, Told(0), OTHER), UNTOLD),
+        (put_together(UNTOLD, UNTOLD, UNTOLD), UNTOLD),
     ],
 )
 def test_what_is_sure_holds(told, expected):
