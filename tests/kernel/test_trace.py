@@ -260,7 +260,7 @@ def test_who_failed_is_told(netns):
 
 def test_who_ended_is_told_by_the_command_that_was_noted(netns):
     """
-    No process is left to be looked at: its number and its last command stay.
+    No process is left to be looked at: its number stays, and its last command.
     """
 
     def job():
@@ -276,10 +276,31 @@ def test_who_ended_is_told_by_the_command_that_was_noted(netns):
             while time.monotonic() < end_s:
                 for raw in watch.read(0.2):
                     if raw.tid == pid:
-                        return raw.process.pid in (None, pid), raw.process.command, raw.remote
+                        return raw.process.pid == pid, raw.process.command, raw.remote
         return None
 
     assert (True, "gone by now", SERVER) == netns(job, **FEW)
+
+
+def test_a_thread_that_ended_belongs_to_its_process(netns):
+    """
+    Threads that fail and end at once are told with the process that made them.
+    """
+    times = 50
+
+    def fail():
+        for _ in range(times):
+            thread = threading.Thread(target=connect, args=(SERVER,))
+            thread.start()
+            thread.join()
+
+    def job():
+        prepare()
+        with watching() as watch, forked(fail) as pid:
+            found = collect(watch, times, {pid})
+            return {raw.tid == pid for raw in found}, {raw.process.tid == raw.tid for raw in found}
+
+    assert ({False}, {True}) == netns(job, **FEW)
 
 
 def test_times_are_those_of_the_monotonic_clock(netns):

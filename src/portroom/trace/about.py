@@ -53,8 +53,7 @@ def find_about(calls: Sequence[tuple[CallExit, int | None]], recorder: Recorder)
     Return what some calls were about.
 
     Args:
-        calls: All that ended since the last ones that were asked about, each with a
-            descriptor of ``/proc/TID`` of its thread, None if that is gone.
+        calls: Each with a descriptor of ``/proc/TID`` of its thread, None if that is gone.
         recorder: Knows what came before.
     """
     recorder.look()
@@ -62,9 +61,7 @@ def find_about(calls: Sequence[tuple[CallExit, int | None]], recorder: Recorder)
     left = [_read_left(call, process, recorder, sockets) for call, process in calls]
     # Whoever read memory has to know what was done with it until then.
     recorder.look()
-    about = [_judge(one, recorder) for one in left]
-    recorder.forget(max((call.at_ns for call, _ in calls), default=0))
-    return about
+    return [_judge(one, recorder) for one in left]
 
 
 def _read_left(

@@ -40,6 +40,9 @@ LOW_WORD = (1 << 32) - 1
 KIND_MASK = 0xF
 """The type of a socket without SOCK_CLOEXEC and SOCK_NONBLOCK. Source: include/linux/net.h."""
 
+CLONE_THREAD = 0x10000
+"""Source: Linux include/uapi/linux/sched.h."""
+
 GIVEN_UP = f"protocol == {IPPROTO_TCP} && oldstate == {SYN_SENT} && newstate == {CLOSE}"
 
 
@@ -101,7 +104,21 @@ class SocketExit(NamedTuple):
     descriptor: int
 
 
-TraceEvent = StateChange | CallExit | CallEnter | SocketEnter | SocketExit
+class Born(NamedTuple):
+    """A thread made another one: of its own process, or as a process of its own."""
+
+    at_ns: int
+    tid: int
+    child: int
+    flags: int
+
+    @property
+    def is_thread(self) -> bool:
+        """Say whether the new one belongs to the same process."""
+        return bool(self.flags & CLONE_THREAD)
+
+
+TraceEvent = StateChange | CallExit | CallEnter | SocketEnter | SocketExit | Born
 
 
 class Watched(NamedTuple):
@@ -142,6 +159,11 @@ def _socket(at_ns: int, values: tuple[Any, ...]) -> SocketEnter:
 def _descriptor(at_ns: int, values: tuple[Any, ...]) -> SocketExit:
     """Return the end of a socket's making."""
     return SocketExit(at_ns, *values)
+
+
+def _born(at_ns: int, values: tuple[Any, ...]) -> Born:
+    """Return the birth of a thread."""
+    return Born(at_ns, *values)
 
 
 def _returned(*errors: int) -> str:
@@ -187,6 +209,7 @@ BEFORE = (
     ),
     Watched("syscalls/sys_enter_socket", "", ("common_pid", "family", "type", "protocol"), _socket),
     Watched("syscalls/sys_exit_socket", "ret >= 0", ("common_pid", "ret"), _descriptor),
+    Watched("task/task_newtask", "", ("common_pid", "pid", "clone_flags"), _born),
 )
 """What tells more of some failures: it is there for every call, and read when it is needed."""
 

@@ -84,16 +84,16 @@ class Watch:
         self._stopping, self._stopper = -1, -1
         self._paused_until_s = 0.0
         self._pairing = Pairing()
-        self._who = Who(top)
         self._ring: Ring | None = None
         with contextlib.ExitStack() as opened:
             opened.callback(os.close, top)
-            opened.callback(self._who.close)
             size_kb = buffer_kb(os.cpu_count() or 1)
             # It goes first: whatever fails then has what came before it.
             recorder = Recorder(_open(opened, top, _Make("-before", BEFORE, size_kb, True)))
             self._ring = _open(opened, top, _Make("", FAILURES, size_kb, False))
-            self._teller = Teller(self._who, recorder, pid)
+            who = Who(top, recorder)
+            opened.callback(who.close)
+            self._teller = Teller(who, recorder, pid)
             self._open_poll(opened)
             self._opened = opened.pop_all()
 

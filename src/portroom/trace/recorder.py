@@ -20,6 +20,7 @@ from typing import NamedTuple, TypeVar
 
 from portroom.trace.events import (
     IN_INTERRUPT,
+    Born,
     CallEnter,
     CallExit,
     SocketEnter,
@@ -70,6 +71,7 @@ class Recorder:
         self._made: dict[tuple[int, int], list[_Made]] = {}
         # By thread and block of memory: when it last held an address.
         self._used_at_ns: dict[tuple[int, int], int] = {}
+        self._born: dict[int, Born] = {}
 
     def look(self) -> None:
         """Read what was recorded up to now."""
@@ -86,6 +88,7 @@ class Recorder:
         old_ns = until_ns - KEPT_NS
         self._done = _newest(self._done, until_ns, KEPT_EVENTS)
         self._made = _newest(self._made, until_ns, 1)
+        self._born = {tid: one for tid, one in self._born.items() if one.at_ns > old_ns}
         self._making = {tid: one for tid, one in self._making.items() if one.at_ns > old_ns}
         self._used_at_ns = {
             block: at_ns for block, at_ns in self._used_at_ns.items() if at_ns > old_ns
@@ -126,6 +129,11 @@ class Recorder:
         made = self._made.get((call.tid, call.descriptor))
         return made is not None and made[-1].at_ns > call.at_ns
 
+    def birth_of(self, tid: int, before_ns: int) -> Born | None:
+        """Return how a thread came to be, None where that was long ago or overwritten."""
+        born = self._born.get(tid)
+        return born if born is not None and born.at_ns < before_ns else None
+
     def _note(self, event: TraceEvent) -> None:
         """Remember one event."""
         match event:
@@ -134,6 +142,8 @@ class Recorder:
                 self._used_at_ns[event.tid, event.address >> BLOCK_BITS] = event.at_ns
             case StateChange():
                 self._done.setdefault(event.tid, []).append(event)
+            case Born():
+                self._born[event.child] = event
             case SocketEnter():
                 self._making[event.tid] = event
             case SocketExit() if event.tid in self._making:

@@ -52,10 +52,13 @@ class Teller:
 
     def tell(self, pairs: Sequence[Pair]) -> list[Raw]:
         """Return the failures of some pairs, in their order."""
+        self._who.refresh()
         seen = [(pair, self._who.find(pair.tid, pair.at_ns)) for pair in pairs]
         wanted = [(pair, one) for pair, one in seen if self._is_wanted(one.process)]
         about = self._find_about(wanted)
         told = (tell_one(pair, one.process, about.get(pair, About())) for pair, one in wanted)
+        if pairs:
+            self._recorder.forget(pairs[-1].at_ns)
         return [raw for raw in told if raw is not None]
 
     def _is_wanted(self, process: FailedProcess) -> bool:

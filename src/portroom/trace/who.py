@@ -6,7 +6,8 @@ Rules of this file:
 - the kernel tells threads by their numbers in the first pid namespace: where
   ``/proc`` is of another one, they mean nothing here and are not looked up;
 - a number may have become another's: what started after the failure is not it;
-- who is gone is told by the last command that tracing noted for the number.
+- who is gone is told by the last command that tracing noted for the number, and
+  by who made it: a thread belongs to the process of the thread that made it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import os
 import time
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from portroom.kernel.cgroups import NO_CGROUP, Cgroup, parse_cgroup
 from portroom.kernel.files import PROC
@@ -28,6 +31,7 @@ from portroom.kernel.processes import (
     read_file,
 )
 from portroom.model.facts.failure import FailedProcess
+from portroom.trace.recorder import Recorder
 from portroom.trace.tracefs import read_whole
 
 FRESH_NS = 250_000_000
@@ -36,8 +40,10 @@ FRESH_NS = 250_000_000
 NAME_FRESH_NS = 5_000_000_000
 """How long the name of a network namespace holds."""
 
-MOST_SEEN = 512
-"""Threads that are remembered, each with an open descriptor."""
+MOST_OPEN = 256
+"""Threads whose folder stays open; a process may often have 1,024 descriptors."""
+
+MOST_NAMES = 512
 
 CGROUP_BYTES = 1 << 16
 
@@ -56,13 +62,16 @@ class Who:
 
     Args:
         top: Descriptor of the top folder of tracefs.
+        recorder: Knows who made whom.
         proc: Where procfs is mounted.
     """
 
-    def __init__(self, top: int, proc: str = PROC) -> None:
+    def __init__(self, top: int, recorder: Recorder, proc: str = PROC) -> None:
         self._top = top
+        self._recorder = recorder
         self._proc = proc
         self._seen: dict[int, Seen] = {}
+        self._open_folders = 0
         self._names: dict[int, tuple[str, int]] = {}
         self.numbers_mean_something = sees_first_namespace(proc)
 
@@ -70,16 +79,18 @@ class Who:
         """
         Return the thread *tid* that failed at the monotonic time *at_ns*.
 
-        Its ``folder`` stays open until the next call.
+        Its ``folder`` stays open until the next ``refresh``.
         """
-        now_ns = time.monotonic_ns()
         seen = self._seen.get(tid)
-        if seen is None or now_ns - seen.read_at_ns > FRESH_NS:
-            self._forget(tid)
-            seen = self._seen[tid] = self._look(tid, at_ns, now_ns)
-            while len(self._seen) > MOST_SEEN:
-                self._forget(next(iter(self._seen)))
+        if seen is None:
+            seen = self._seen[tid] = self._look(tid, at_ns)
         return seen
+
+    def refresh(self) -> None:
+        """Forget what was read a while ago."""
+        old_ns = time.monotonic_ns() - FRESH_NS
+        for tid in [tid for tid, seen in self._seen.items() if seen.read_at_ns < old_ns]:
+            self._forget(tid)
 
     def close(self) -> None:
         """Forget all, and close what is open."""
@@ -88,21 +99,25 @@ class Who:
 
     def _forget(self, tid: int) -> None:
         """Forget a thread."""
-        seen = self._seen.pop(tid, None)
-        if seen is not None and seen.folder is not None:
-            os.close(seen.folder)
+        folder = self._seen.pop(tid).folder
+        if folder is not None:
+            os.close(folder)
+            self._open_folders -= 1
 
-    def _look(self, tid: int, at_ns: int, now_ns: int) -> Seen:
+    def _look(self, tid: int, at_ns: int) -> Seen:
         """Read a thread."""
+        now_ns = time.monotonic_ns()
         if self.numbers_mean_something:
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError), contextlib.ExitStack() as opened:
                 folder = open_folder(f"{self._proc}/{tid}")
-                try:
-                    return Seen(self._read(tid, folder, at_ns), folder, now_ns)
-                except BaseException:
-                    os.close(folder)
-                    raise
-        return Seen(self._gone(tid), None, now_ns)
+                opened.callback(os.close, folder)
+                process = self._read(tid, folder, at_ns)
+                if self._open_folders >= MOST_OPEN:
+                    return Seen(process, None, now_ns)
+                opened.pop_all()
+                self._open_folders += 1
+                return Seen(process, folder, now_ns)
+        return Seen(self._gone(tid, at_ns), None, now_ns)
 
     def _read(self, tid: int, folder: int, at_ns: int) -> FailedProcess:
         """Return whom the thread in *folder* belongs to; ValueError if it is another's."""
@@ -125,11 +140,19 @@ class Who:
             netns_inode=inode,
         )
 
-    def _gone(self, tid: int) -> FailedProcess:
-        """Return a thread of which nothing can be read any more."""
+    def _gone(self, tid: int, at_ns: int) -> FailedProcess:
+        """Return whom a thread belonged to of which nothing can be read any more."""
+        self._recorder.look()
+        born = self._recorder.birth_of(tid, at_ns)
+        if born is not None and born.is_thread:
+            # Who made it did so before, so this comes to an end.
+            maker = self.find(born.tid, born.at_ns).process
+            if maker.pid is not None:
+                return msgspec.structs.replace(maker, tid=tid)
+        is_process = born is not None and not born.is_thread and self.numbers_mean_something
         return FailedProcess(
             tid=tid,
-            pid=None,
+            pid=tid if is_process else None,
             start_time=None,
             command=self._noted_command(tid),
             uid=None,
@@ -154,7 +177,7 @@ class Who:
         name, read_at_ns = self._names.get(inode, ("", -NAME_FRESH_NS))
         if now_ns - read_at_ns > NAME_FRESH_NS:
             name = describe(inode, pid, self._proc).name
-            while len(self._names) >= MOST_SEEN:
+            while len(self._names) >= MOST_NAMES:
                 del self._names[next(iter(self._names))]
             self._names[inode] = name, now_ns
         return name

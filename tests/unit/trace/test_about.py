@@ -3,7 +3,7 @@
 import pytest
 
 from portroom.trace.about import About, find_about, put_together
-from portroom.trace.events import CallEnter, CallExit, SocketEnter, SocketExit, StateChange
+from portroom.trace.events import Born, CallEnter, CallExit, SocketEnter, SocketExit, StateChange
 from portroom.trace.memory import UNTOLD, Told
 from portroom.trace.recorder import KEPT_EVENTS, KEPT_NS, Recorder
 from portroom.trace.ring import Drained
@@ -120,6 +120,19 @@ def test_threads_are_forgotten_but_for_their_last_events():
     assert recorder.begin_of(CALL._replace(at_ns=50)) == begins[49]
     assert recorder.begin_of(CALL._replace(at_ns=50 - KEPT_EVENTS + 1)) == begins[50 - KEPT_EVENTS]
     assert recorder.begin_of(CALL._replace(at_ns=50 - KEPT_EVENTS)) is None
+
+
+def test_births_are_remembered():
+    """
+    Who made a thread last, before it did something.
+    """
+    born = Born(50, 7, 8, 0x10000)
+    recorder = recorder_of(born, Born(200, 9, 8, 0))
+
+    assert born.is_thread
+    assert recorder.birth_of(8, 150) is None
+    assert recorder.birth_of(8, 250).tid == 9
+    assert recorder.birth_of(6, 250) is None
 
 
 def test_a_socket_is_remembered_while_its_thread_makes_others():
