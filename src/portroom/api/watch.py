@@ -151,7 +151,7 @@ class Failures:
             host=os.uname().nodename,
             taken_at=datetime.datetime.now(datetime.UTC),
             netns=self._netns,
-            gaps=(UNSEEN, *self._gaps()),
+            gaps=(UNSEEN, *self._seen.gaps, *self._gaps()),
             since=self._since,
             failures_total=self._tally.failures_total,
             exhausted_total=self._tally.exhausted_total,

@@ -3,7 +3,8 @@ What a failed call was about: put together from what came before and what is lef
 
 Rules of this file:
 
-- what the kernel told before the call is sure; what is read after it counts only
+- what the kernel told before the call, or copied when it failed, is sure; what is
+  read after it counts only
   if the thread is not known to have used the same memory, or the same descriptor,
   for something else by then;
 - where two sources tell different families, the sure one holds; without a sure
@@ -15,10 +16,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from portroom.model.facts.failure import FROM_KERNEL, FROM_MEMORY
 from portroom.trace.events import CallEnter, CallExit, StateChange
 from portroom.trace.memory import (
     UNTOLD,
     Told,
+    parse_memory,
     parse_socket_arguments,
     read_memory,
     read_socket,
@@ -30,12 +33,13 @@ class About(NamedTuple):
     """
     How a call began, what it was about, and the change of state with its local port.
 
-    None is what nothing told.
+    None is what nothing told. *source* is whose word the address is.
     """
 
     begin: CallEnter | None = None
     told: Told = UNTOLD
     clash: StateChange | None = None
+    source: str = FROM_MEMORY
 
 
 class _Left(NamedTuple):
@@ -61,6 +65,7 @@ def find_about(calls: Sequence[tuple[CallExit, int | None]], recorder: Recorder)
     left = [_read_left(call, process, recorder, sockets) for call, process in calls]
     # Whoever read memory has to know what was done with it until then.
     recorder.look()
+    recorder.look_at_stacks()
     return [_judge(one, recorder) for one in left]
 
 
@@ -101,10 +106,13 @@ def _judge(left: _Left, recorder: Recorder) -> About:
     clash = recorder.clash_of(call)
     if begin is None:
         return About(clash=clash)
-    if recorder.has_reused_memory(begin):
-        memory = UNTOLD
     if recorder.has_reused_descriptor(begin):
         socket = UNTOLD
+    copied = parse_memory(recorder.address_of(call, begin))
+    if copied is not None:
+        return About(begin, put_together(sure, socket, copied), clash, FROM_KERNEL)
+    if recorder.has_reused_memory(begin):
+        memory = UNTOLD
     return About(begin, put_together(sure, socket, memory), clash)
 
 

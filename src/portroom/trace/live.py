@@ -20,9 +20,11 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from portroom.errors import NotSupportedError
+from portroom.model.facts.snapshot import Gap
 from portroom.trace.events import BEFORE, FAILURES, Watched
 from portroom.trace.instance import create, remove_left_overs
 from portroom.trace.pairing import Pairing
+from portroom.trace.perf_stacks import Stacks, open_stacks
 from portroom.trace.raw import Raw
 from portroom.trace.recorder import Recorder
 from portroom.trace.ring import Ring
@@ -73,10 +75,14 @@ class Watch:
 
     Made by ``watching``.
 
+    ``gaps`` says what the kernel does not let it see.
+
     Args:
         top: Descriptor of the top folder of tracefs, which the watch closes.
         pid: Tell of this process only; None for all.
     """
+
+    gaps: tuple[Gap, ...] = ()
 
     def __init__(self, top: int, pid: int | None = None) -> None:
         self._top = top
@@ -89,7 +95,8 @@ class Watch:
             opened.callback(os.close, top)
             size_kb = buffer_kb(os.cpu_count() or 1)
             # It goes first: whatever fails then has what came before it.
-            recorder = Recorder(_open(opened, top, _Make("-before", BEFORE, size_kb, True)))
+            before = _open(opened, top, _Make("-before", BEFORE, size_kb, True))
+            recorder = Recorder(before, self._open_stacks(opened, top))
             self._ring = _open(opened, top, _Make("", FAILURES, size_kb, False))
             who = Who(top, recorder)
             opened.callback(who.close)
@@ -154,6 +161,16 @@ class Watch:
         self._ring, self._stopper = None, -1
         self._opened.close()
 
+    def _open_stacks(self, opened: contextlib.ExitStack, top: int) -> Stacks | None:
+        """Let stacks be copied; where the kernel does not do that, note why."""
+        try:
+            stacks = open_stacks(top)
+        except NotSupportedError as error:
+            self.gaps = (_without_stacks(str(error)),)
+            return None
+        opened.callback(stacks.close)
+        return stacks
+
     def _open_poll(self, opened: contextlib.ExitStack) -> None:
         """Open what a ``read`` waits for."""
         self._stopping, self._stopper = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -217,6 +234,12 @@ def watching(pid: int | None = None) -> Watch:
         os.close(top)
         raise refused(error, "listing trace instances") from None
     return Watch(top, pid)
+
+
+def _without_stacks(why: str) -> Gap:
+    """Return what is missed where no stacks are copied."""
+    reason = f"an address is seldom known that a call was given in its caller's stack: {why}"
+    return Gap("trace", reason, ("counts.remote_address", "counts.remote_port", "counts.cause"))
 
 
 def _open(opened: contextlib.ExitStack, top: int, make: _Make) -> Ring:

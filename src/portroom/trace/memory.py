@@ -77,8 +77,13 @@ def read_memory(process: int, call: CallEnter) -> Told:
         process: Descriptor of ``/proc/TID`` of the thread that called.
         call: How the call began.
     """
-    found = parse_address(_read_memory(process, call))
-    return Told(found[0], None, found[1]) if found else UNTOLD
+    return parse_memory(_read_memory(process, call)) or UNTOLD
+
+
+def parse_memory(raw: bytes | None) -> Told | None:
+    """Return family and address of what lies in memory, None where it is no address."""
+    found = parse_address(raw or b"")
+    return Told(found[0], None, found[1]) if found else None
 
 
 def read_socket(process: int, descriptor: int) -> Told:

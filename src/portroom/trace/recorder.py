@@ -28,6 +28,7 @@ from portroom.trace.events import (
     StateChange,
     TraceEvent,
 )
+from portroom.trace.perf_stacks import Stacks
 from portroom.trace.ring import Ring
 
 KEPT_NS = 10_000_000_000
@@ -59,10 +60,12 @@ class Recorder:
 
     Args:
         ring: The buffer of the second instance.
+        stacks: Those of calls that failed; None where the kernel copies none.
     """
 
-    def __init__(self, ring: Ring) -> None:
+    def __init__(self, ring: Ring, stacks: Stacks | None = None) -> None:
         self._ring = ring
+        self._stacks = stacks
         # By thread, in order of time: calls and changes of state.
         self._done: dict[int, list[CallEnter | StateChange]] = {}
         # By thread: the socket that is being made.
@@ -77,6 +80,11 @@ class Recorder:
         """Read what was recorded up to now."""
         for event in self._ring.drain().events:
             self._note(event)
+
+    def look_at_stacks(self) -> None:
+        """Read the stacks that were copied up to now: apart, since each is a whole stack."""
+        if self._stacks is not None:
+            self._stacks.look()
 
     def forget(self, until_ns: int) -> None:
         """
@@ -93,6 +101,8 @@ class Recorder:
         self._used_at_ns = {
             block: at_ns for block, at_ns in self._used_at_ns.items() if at_ns > old_ns
         }
+        if self._stacks is not None:
+            self._stacks.forget(until_ns)
 
     def begin_of(self, call: CallExit) -> CallEnter | None:
         """Return how a call began, None where that was overwritten."""
@@ -115,6 +125,10 @@ class Recorder:
         made = self._made.get((call.tid, call.descriptor), [])
         place = bisect_left(made, call.at_ns, key=_time)
         return made[place - 1].socket if place else None
+
+    def address_of(self, call: CallExit, begin: CallEnter) -> bytes | None:
+        """Return the address that the kernel copied when a call failed, None where it did not."""
+        return self._stacks.address_of(call, begin) if self._stacks is not None else None
 
     def has_reused_memory(self, call: CallEnter) -> bool:
         """Say whether the thread passed another address in the same memory since."""

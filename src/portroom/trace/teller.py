@@ -15,12 +15,11 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from portroom.model.facts.failure import FROM_KERNEL, FROM_MEMORY, FailedProcess
+from portroom.model.facts.failure import FROM_KERNEL, FailedProcess
 from portroom.model.facts.sockets import MAPPED
 from portroom.trace.about import About, find_about
 from portroom.trace.addresses import text_of
 from portroom.trace.events import CallEnter, CallExit, StateChange
-from portroom.trace.memory import Told
 from portroom.trace.pairing import MEMORY_NS, Pair
 from portroom.trace.raw import AF_INET, AF_INET6, BIND, CONNECT, Address, Raw
 from portroom.trace.recorder import Recorder
@@ -87,7 +86,7 @@ def tell_one(pair: Pair, process: FailedProcess, about: About) -> Raw | None:
         return None
     if about.clash is not None and pair.call.errno == errno.EADDRNOTAVAIL:
         return clashed(pair.call, about.clash, process)
-    return refused(pair.call, about.told, process)
+    return refused(pair.call, about, process)
 
 
 def was_told(pair: Pair, begin: CallEnter | None) -> bool:
@@ -137,9 +136,9 @@ def clashed(call: CallExit, state: StateChange, process: FailedProcess) -> Raw:
     )
 
 
-def refused(call: CallExit, told: Told, process: FailedProcess) -> Raw:
+def refused(call: CallExit, about: About, process: FailedProcess) -> Raw:
     """Return the failure of a call that changed no state."""
-    is_bind = call.operation == BIND
+    is_bind, told = call.operation == BIND, about.told
     protocol = told.protocol
     if call.errno == errno.EAGAIN and told.family in (AF_INET, AF_INET6):
         # A connect of TCP gives another errno.
@@ -154,7 +153,7 @@ def refused(call: CallExit, told: Told, process: FailedProcess) -> Raw:
         searched=False,
         local=told.address if is_bind else None,
         remote=None if is_bind else told.address,
-        address_source=FROM_MEMORY if told.address else None,
+        address_source=about.source if told.address else None,
         process=process,
     )
 

@@ -72,10 +72,10 @@ def _open_mounted(path: str) -> int | None:
 
 def _mount() -> int:
     """Mount tracefs nowhere, and return a descriptor of its top folder."""
-    context = _call(FSOPEN, b"tracefs", CLOSE_ON_EXEC)
+    context = system_call(FSOPEN, b"tracefs", CLOSE_ON_EXEC)
     try:
-        _call(FSCONFIG, context, CONFIG_CREATE, None, None, 0)
-        mount = _call(FSMOUNT, context, CLOSE_ON_EXEC, 0)
+        system_call(FSCONFIG, context, CONFIG_CREATE, None, None, 0)
+        mount = system_call(FSMOUNT, context, CLOSE_ON_EXEC, 0)
     finally:
         os.close(context)
     try:
@@ -85,8 +85,13 @@ def _mount() -> int:
         os.close(mount)
 
 
-def _call(number: int, *arguments: bytes | int | None) -> int:
-    """Call the kernel by number and return its answer; raise OSError for an error."""
+def system_call(number: int, *arguments: bytes | int | None) -> int:
+    """
+    Call the kernel by number and return its answer.
+
+    Raises:
+        OSError: It refuses.
+    """
     import ctypes
 
     library = ctypes.CDLL(None, use_errno=True)

@@ -1,0 +1,136 @@
+"""
+The address that a failed call was given, from the caller's stack as it was then.
+
+Rules of this file:
+
+- the kernel copies the stack when the call fails, before the program goes on: what
+  lies in it is what the call was given, also of a process that has ended since;
+- an address that lies elsewhere, or below what was copied, is not known here;
+- it is an aid: failures are told without it, too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Protocol
+
+from portroom.errors import NotSupportedError
+from portroom.kernel.processes import open_folder
+from portroom.trace.events import FAILURES, CallEnter, CallExit, Decoders, read_decoders
+from portroom.trace.memory import LONGEST_ADDRESS_BYTES
+from portroom.trace.pages import Place
+from portroom.trace.perf_ring import PerfRings, Traced
+from portroom.trace.perf_samples import Sample
+from portroom.trace.tracefs import names_in
+
+CALLS = tuple(row for row in FAILURES if row.event.startswith("syscalls/"))
+"""The same events, and the same conditions, as those that tell of a failure."""
+
+
+class Samples(Protocol):
+    """Where samples come from."""
+
+    def read(self) -> Iterable[Sample]:
+        """Return the samples since the last call."""
+
+    def close(self) -> None:
+        """End."""
+
+
+class Copied:
+    """One failed call, and the stack as it was then."""
+
+    def __init__(self, call: CallExit, sample: Sample) -> None:
+        self.call = call
+        self._sample = sample
+
+    def address_of(self, begin: CallEnter) -> bytes | None:
+        """Return the address that a call was given, None where it is not in this stack."""
+        place = begin.address - self._sample.stack_at
+        end = place + min(begin.length, LONGEST_ADDRESS_BYTES)
+        if not 0 <= place < end <= len(self._sample.stack):
+            return None
+        return self._sample.stack[place:end]
+
+
+class Stacks:
+    """
+    Stacks of calls that failed.
+
+    Args:
+        samples: Where they come from.
+        decoders: Of the events.
+    """
+
+    def __init__(self, samples: Samples, decoders: Decoders) -> None:
+        self._samples = samples
+        self._decoders = decoders
+        self._of_thread: dict[int, list[Copied]] = {}
+
+    def look(self) -> None:
+        """Read what was copied up to now."""
+        for sample in self._samples.read():
+            place = Place(sample.at_ns, 0, len(sample.raw))
+            call = self._decoders.decode(sample.raw, place)
+            if isinstance(call, CallExit):
+                self._of_thread.setdefault(call.tid, []).append(Copied(call, sample))
+
+    def address_of(self, call: CallExit, begin: CallEnter) -> bytes | None:
+        """
+        Return the address that a call was given, None where it is not known.
+
+        Args:
+            call: How it ended. Both kinds of tracing tell of it, one just after the other.
+            begin: How it began.
+        """
+        near = [
+            copied
+            for copied in self._of_thread.get(call.tid, ())
+            if copied.call.at_ns > begin.at_ns and copied.call._replace(at_ns=call.at_ns) == call
+        ]
+        nearest = min(near, key=lambda one: abs(one.call.at_ns - call.at_ns), default=None)
+        return nearest.address_of(begin) if nearest is not None else None
+
+    def close(self) -> None:
+        """End. Safe to call again."""
+        self._samples.close()
+
+    def forget(self, until_ns: int) -> None:
+        """Forget the stacks of calls that ended up to *until_ns*."""
+        later = {
+            tid: [copied for copied in all_ if copied.call.at_ns > until_ns]
+            for tid, all_ in self._of_thread.items()
+        }
+        self._of_thread = {tid: all_ for tid, all_ in later.items() if all_}
+
+
+def open_stacks(top: int) -> Stacks:
+    """
+    Let the kernel copy the stacks of calls that fail from now on.
+
+    Args:
+        top: Descriptor of the top folder of tracefs.
+
+    Raises:
+        KernelDataError: An event lacks a field.
+        NotSupportedError: It does not do so here; or it has no such event.
+    """
+    decoders = read_decoders(CALLS, top)
+    numbered = zip(decoders.by_number, CALLS, strict=True)
+    events = [Traced(number, row.condition) for number, row in numbered]
+    try:
+        return Stacks(PerfRings(processors(top), events), decoders)
+    except (OSError, ValueError) as error:
+        # mmap tells a length that it does not take by a ValueError.
+        seen = getattr(error, "strerror", None) or error
+        raise NotSupportedError(f"perf_event_open: {seen}") from None
+
+
+def processors(top: int) -> list[int]:
+    """Return the numbers of the processors that tracing knows, on or off."""
+    folder = open_folder("per_cpu", top)
+    try:
+        return sorted(int(name.removeprefix("cpu")) for name in names_in(folder))
+    finally:
+        os.close(folder)
