@@ -36,7 +36,11 @@ EADDRNOTAVAIL, EADDRINUSE, EAGAIN = 99, 98, 11
 """x86 and ARM numbers."""
 
 UNIX = 1
-INTERNET = frozenset({int(Family.IPV4), int(Family.IPV6)})
+ANYWHERE = "::"
+"""Overlaps every address of both families."""
+
+ANY_ADDRESS = {int(Family.IPV4): "0.0.0.0", int(Family.IPV6): ANYWHERE}  # noqa: S104 - not to listen
+INTERNET = frozenset(ANY_ADDRESS)
 
 POOL_FULL = {Protocol.TCP: "bind0_pool_full", Protocol.UDP: "udp_pool_full"}
 
@@ -73,6 +77,24 @@ class Attempt(NamedTuple):
         """Say whether any port was asked for with bind()."""
         return self.operation == BIND and self.local is not None and not self.local.port
 
+    @property
+    def is_udp_search(self) -> bool:
+        """Say whether a UDP connect found no port; one of TCP gives another errno."""
+        return (
+            (self.operation, self.errno) == (CONNECT, EAGAIN)
+            and self.family in INTERNET
+            and self.protocol in {None, Protocol.UDP.value}
+        )
+
+    @property
+    def is_unread_bind(self) -> bool:
+        """Say whether a bind found in use what was not read in time: a port, or all of them."""
+        return (
+            (self.operation, self.errno) == (BIND, EADDRINUSE)
+            and self.family in INTERNET
+            and self.local is None
+        )
+
 
 def told(attempt: Attempt) -> str | None:
     """
@@ -82,10 +104,7 @@ def told(attempt: Attempt) -> str | None:
     'unix_backlog_full'
     """
     if attempt.errno == EAGAIN and attempt.operation == CONNECT:
-        if attempt.family == UNIX:
-            return "unix_backlog_full"
-        is_udp = attempt.family in INTERNET and attempt.protocol in {None, Protocol.UDP.value}
-        return "udp_pool_full" if is_udp else None
+        return "unix_backlog_full" if attempt.family == UNIX else None
     if attempt.errno != EADDRNOTAVAIL or attempt.searched:
         return None
     if attempt.operation == BIND:
@@ -97,9 +116,8 @@ def told(attempt: Attempt) -> str | None:
 
 def is_judged(attempt: Attempt) -> bool:
     """Say whether the sockets of the namespace can tell the cause."""
-    if attempt.searched:
-        return True
-    return attempt.operation == BIND and attempt.errno == EADDRINUSE
+    is_bind = (attempt.operation, attempt.errno) == (BIND, EADDRINUSE)
+    return attempt.searched or attempt.is_udp_search or is_bind
 
 
 def needs_all_ports(attempt: Attempt) -> bool:
@@ -110,7 +128,7 @@ def needs_all_ports(attempt: Attempt) -> bool:
 def is_exhaustion(attempt: Attempt, cause: str | None) -> bool:
     """Say whether a failure was for want of a free local port, its cause known or not."""
     is_bind0 = attempt.is_bind0 and attempt.errno == EADDRINUSE
-    return attempt.searched or is_bind0 or cause in EXHAUSTION
+    return attempt.searched or attempt.is_udp_search or is_bind0 or cause in EXHAUSTION
 
 
 class Evidence:
@@ -124,6 +142,7 @@ class Evidence:
     def __init__(self, read: Snapshot) -> None:
         self._read = read
         self._pools: dict[Protocol, tuple[LocalOwner, ...]] = {}
+        self._has_room: dict[Protocol, bool] = {}
 
     def cause(self, attempt: Attempt, windows: Sequence[Window] = ()) -> str | None:
         """
@@ -139,9 +158,26 @@ class Evidence:
         every = eligible(settings)
         if attempt.searched:
             return self._of_connect(attempt, every, settings, windows)
-        if attempt.is_bind0:
-            return self._of_bind0(attempt, every, settings, windows)
+        if attempt.is_bind0 or attempt.is_udp_search:
+            return self._of_any_port(attempt, every, settings, windows)
         return _of_bind(attempt, groups, settings)
+
+    def names_port(self, attempt: Attempt) -> bool:
+        """
+        Say whether a bind of which nothing is known must have asked for one port.
+
+        It must where bind() to port 0 has half of the ports left on any address;
+        unless its socket had a range of its own.
+        """
+        settings, protocols = self._read.settings, _protocols(attempt)
+        if isinstance(settings, Gap) or isinstance(self._read.groups, Gap) or not protocols:
+            return False
+        for protocol in protocols:
+            if protocol not in self._has_room:
+                every = eligible(settings)
+                left = every - self._taken_on(ANYWHERE, protocol, settings)
+                self._has_room[protocol] = bool(every) and 2 * len(left) >= len(every)
+        return all(self._has_room[protocol] for protocol in protocols)
 
     def _of_connect(
         self,
@@ -165,27 +201,27 @@ class Evidence:
             return "ports_blocked"
         return _narrowed(every, taken, settings, windows)
 
-    def _of_bind0(
+    def _of_any_port(
         self,
         attempt: Attempt,
         every: frozenset[int],
         settings: Settings,
         windows: Sequence[Window],
     ) -> str | None:
-        """Return the cause of a bind to any port that found none."""
+        """Return the cause of a bind to any port, or a connect of UDP, that found none."""
         if not every:
             return "narrowed_range"
         for protocol in _protocols(attempt):
-            taken = self._taken_on(attempt, protocol, settings)
+            taken = self._taken_on(_address(attempt), protocol, settings)
             if _is_full(every, taken):
                 return POOL_FULL[protocol]
             if cause := _narrowed(every, taken, settings, windows):
                 return cause
         return None
 
-    def _taken_on(self, attempt: Attempt, protocol: Protocol, settings: Settings) -> set[int]:
-        """Return the ports of the range that are held where a bind asked, doubt included."""
-        family, address = packed_address(attempt.local.address if attempt.local else "")
+    def _taken_on(self, address_text: str, protocol: Protocol, settings: Settings) -> set[int]:
+        """Return the ports of the range that are held on an address, doubt included."""
+        family, address = packed_address(address_text)
         if protocol not in self._pools:
             self._pools[protocol] = local_owners(protocol, self._shared[1], settings.ephemeral)
         return {
@@ -249,8 +285,17 @@ def _narrowed(
     return None
 
 
+def _address(attempt: Attempt) -> str:
+    """Return on which address a port was asked for; a connect of UDP asks for it on all."""
+    if attempt.local is None:
+        return ANY_ADDRESS[attempt.family or int(Family.IPV4)]
+    return attempt.local.address
+
+
 def _protocols(attempt: Attempt) -> tuple[Protocol, ...]:
     """Return which protocol asked; both where nothing tells, TCP first; none for others."""
+    if attempt.is_udp_search:
+        return (Protocol.UDP,)
     both = (Protocol.TCP, Protocol.UDP)
     return tuple(one for one in both if attempt.protocol in {None, one.value})
 

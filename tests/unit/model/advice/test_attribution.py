@@ -24,6 +24,9 @@ SEARCHED = Attempt(
 )
 
 
+WINDOW, ELSEWHERE = (Window(first=first, last=first + 1, sockets=2) for first in (40002, 40006))
+
+
 def bind(address, port, protocol="tcp"):
     """Return a bind that found its address in use."""
     return Attempt("bind", 98, 2, protocol, local=Endpoint(address, port))
@@ -39,8 +42,8 @@ def seen(attempt, *tables, windows=(), inbound=(), **others):
     ("attempt", "cause"),
     [
         (Attempt("connect", 11, 1), "unix_backlog_full"),
-        (Attempt("connect", 11, 2, "udp"), "udp_pool_full"),
-        (Attempt("connect", 11, 10), "udp_pool_full"),
+        (Attempt("connect", 11, 2, "udp"), None),
+        (Attempt("connect", 11, 10), None),
         (Attempt("connect", 11, 2, "sctp"), None),
         (Attempt("connect", 11), None),
         (Attempt("connect", 11, 17), None),
@@ -62,8 +65,10 @@ def test_only_what_the_sockets_show_is_judged():
     assert is_judged(SEARCHED)
     assert is_judged(bind(HERE, 8080))
     assert is_judged(Attempt("bind", 98))
+    assert is_judged(Attempt("connect", 11, 10))
     assert not is_judged(Attempt("bind", 99))
     assert not is_judged(Attempt("connect", 11, 1))
+    assert not is_judged(Attempt("connect", 11, 2, "sctp"))
     assert (False, True) == tuple(needs_all_ports(bind(HERE, port)) for port in (0, 8080))
 
 
@@ -71,6 +76,7 @@ def test_a_full_unix_backlog_is_no_exhaustion():
     """A failed search is one though its cause is not known."""
     assert is_exhaustion(SEARCHED, None)
     assert is_exhaustion(Attempt("connect", 11, 2), "udp_pool_full")
+    assert is_exhaustion(Attempt("connect", 11, 2), None)
     assert not is_exhaustion(Attempt("connect", 11, 1), "unix_backlog_full")
     assert not is_exhaustion(bind(HERE, 8080), "port_taken")
 
@@ -114,12 +120,12 @@ def test_nothing_eligible():
 def test_many_free_ports_are_no_cause():
     """They may have come free since, or an option narrowed the search: only that tells."""
     half = table(*PORTS[:5])
-    window = Window(first=40000, last=40004, sockets=5)
-    elsewhere = Window(first=40005, last=40009, sockets=5)
+    low = Window(first=40000, last=40004, sockets=5)
+    high = Window(first=40005, last=40009, sockets=5)
 
     assert None is seen(SEARCHED, half)
-    assert "narrowed_range" == seen(SEARCHED, half, windows=[window])
-    assert None is seen(SEARCHED, half, windows=[elsewhere])
+    assert "narrowed_range" == seen(SEARCHED, half, windows=[low])
+    assert None is seen(SEARCHED, half, windows=[high])
     assert None is seen(SEARCHED)
 
 
@@ -137,6 +143,58 @@ def test_many_free_ports_are_no_cause():
 def test_a_bind_to_any_port(attempt, tables, cause):
     """The pool is that of its address and protocol; of both where it is not known."""
     assert cause == seen(attempt, *tables)
+
+
+UDP = table(*PORTS, protocol=Protocol.UDP)
+UDP6 = table(*PORTS, protocol=Protocol.UDP, local="::1", remote=("::1", 53), v6only=True)
+
+
+@pytest.mark.parametrize(
+    ("family", "tables", "others", "cause"),
+    [
+        (2, [UDP], {}, "udp_pool_full"),
+        (10, [UDP], {}, "udp_pool_full"),
+        (10, [UDP6], {}, "udp_pool_full"),
+        (2, [UDP6], {}, None),
+        (2, [table(*PORTS)], {}, None),
+        (2, [], {}, None),
+        (2, [], {"reserved": "40000-40009"}, "narrowed_range"),
+        (2, [table(40002, 40003, protocol=Protocol.UDP)], {"windows": [WINDOW]}, "narrowed_range"),
+        (2, [table(40002, protocol=Protocol.UDP)], {"windows": [ELSEWHERE]}, None),
+    ],
+)
+def test_a_connect_of_udp(family, tables, others, cause):
+    """It looks for a port on all addresses of its family, among UDP sockets alone."""
+    assert cause == seen(Attempt("connect", 11, family), *tables, **others)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "tables", "others", "named"),
+    [
+        (Attempt("bind", 98, 2, "tcp"), [], {}, True),
+        (Attempt("bind", 98, 2, "tcp"), [*map(listener, PORTS[:5])], {}, True),
+        (Attempt("bind", 98, 2, "tcp"), [*map(listener, PORTS[:6])], {}, False),
+        (Attempt("bind", 98, 2, "udp"), [*map(listener, PORTS)], {}, True),
+        (Attempt("bind", 98, 10), [UDP], {}, False),
+        (Attempt("bind", 98, 2, "sctp"), [], {}, False),
+        (Attempt("bind", 98, 2, "tcp"), [], {"reserved": "40000-40009"}, False),
+    ],
+)
+def test_a_bind_whose_address_is_gone_named_a_port_where_others_were_left(
+    attempt, tables, others, named
+):
+    """For a bind to port 0 could not have failed there."""
+    evidence = Evidence(snapshot(Groups(tuple(tables), ()), settings(**others)))
+
+    assert attempt.is_unread_bind
+    assert [named] * 2 == [evidence.names_port(attempt) for _ in range(2)]
+
+
+def test_only_binds_of_the_internet_are_unread():
+    """Unix names and netlink numbers may be in use as well."""
+    others = [Attempt("bind", 98, 1), Attempt("bind", 98, 0), bind(HERE, 0), SEARCHED]
+
+    assert [] == [one for one in others if one.is_unread_bind]
 
 
 @pytest.mark.parametrize(
