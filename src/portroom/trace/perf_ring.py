@@ -28,9 +28,10 @@ from portroom.errors import NotSupportedError
 from portroom.trace.perf_samples import (
     SAMPLED,
     Sample,
+    new_bytes,
     parse_area,
     parse_samples,
-    unrolled,
+    spans,
     whole_bytes,
 )
 from portroom.trace.tracefs import system_call
@@ -114,15 +115,13 @@ class PerfRing:
         # back and taken again keeps them in order.
         with self._order:
             area = parse_area(self._buffer[: mmap.PAGESIZE])
-        if area.head == self._head:
-            return
+        first, second = spans(area, new_bytes(area, self._head))
         with self._order:
-            data = self._buffer[area.offset : area.offset + area.size]
+            data = self._buffer[first] + self._buffer[second]
         with self._order:
             after = parse_area(self._buffer[: mmap.PAGESIZE]).head
-        length = whole_bytes(area, self._head, after)
         self._head = area.head
-        yield from parse_samples(unrolled(data, area.head)[:length])
+        yield from parse_samples(data[: whole_bytes(area, after)])
 
     def close(self) -> None:
         """Switch the events off, and give the buffer back. Safe to call again."""

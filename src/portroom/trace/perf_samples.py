@@ -72,37 +72,44 @@ def parse_area(page: bytes) -> Area:
     return Area(*AREA.unpack_from(page, AREA_OFFSET))
 
 
-def whole_bytes(area: Area, since: int, after: int, longest: int = LONGEST_RECORD_BYTES) -> int:
+def new_bytes(area: Area, since: int) -> int:
     """
-    Return how many bytes from the head on are new, and were whole when they were copied.
+    Return how many bytes from the head on are there, and new since the head was at *since*.
+
+    >>> new_bytes(Area(HEAD_MASK + 1 - 96, 4096, 4096), 0)
+    96
+    >>> new_bytes(Area(HEAD_MASK + 1 - 9999, 4096, 4096), HEAD_MASK + 1 - 96)
+    4096
+    """
+    return min((since - area.head) & HEAD_MASK, area.size)
+
+
+def spans(area: Area, length: int) -> tuple[slice, slice]:
+    """
+    Return where *length* bytes from the head on lie: up to the end, and again from the begin.
+
+    >>> spans(Area(HEAD_MASK + 1 - 96, 4096, 4096), 100)
+    (slice(8096, 8192, None), slice(4096, 4100, None))
+    """
+    place = area.head % area.size
+    first = min(length, area.size - place)
+    begin = area.offset + place
+    return slice(begin, begin + first), slice(area.offset, area.offset + length - first)
+
+
+def whole_bytes(area: Area, after: int, longest: int = LONGEST_RECORD_BYTES) -> int:
+    """
+    Return how many bytes from the head on were whole when they were copied.
 
     Args:
         area: Where the samples were before they were copied.
-        since: The head at the copy before, 0 for none.
         after: The head after the copy: what was written meanwhile went over the oldest ones.
         longest: Of one more record, which was being written.
 
-    >>> whole_bytes(Area(HEAD_MASK + 1 - 96, 4096, 4096), 0, HEAD_MASK + 1 - 96, 64)
-    96
-    >>> whole_bytes(Area(HEAD_MASK + 1 - 9999, 4096, 4096), 0, HEAD_MASK + 1 - 9999, 64)
-    4032
-    >>> whole_bytes(Area(HEAD_MASK + 1 - 9999, 4096, 4096), 0, HEAD_MASK + 1 - 10999, 64)
+    >>> whole_bytes(Area(HEAD_MASK + 1 - 9999, 4096, 4096), HEAD_MASK + 1 - 10999, 64)
     3032
     """
-    new = (since - area.head) & HEAD_MASK
-    overwritten = (area.head - after) & HEAD_MASK
-    return max(0, min(new, area.size - overwritten - longest))
-
-
-def unrolled(data: bytes, head: int) -> bytes:
-    """
-    Return the data of a buffer from its head on.
-
-    >>> unrolled(b"cdab", HEAD_MASK + 1 - 2)
-    b'abcd'
-    """
-    place = head % len(data)
-    return data[place:] + data[:place]
+    return max(0, area.size - ((area.head - after) & HEAD_MASK) - longest)
 
 
 def parse_samples(data: bytes) -> Iterator[Sample]:

@@ -12,8 +12,10 @@ Rules of this file:
 from __future__ import annotations
 
 import os
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from typing import Protocol
+from operator import itemgetter
+from typing import NamedTuple, Protocol
 
 from portroom.errors import NotSupportedError
 from portroom.kernel.processes import open_folder
@@ -27,6 +29,9 @@ from portroom.trace.tracefs import names_in
 CALLS = tuple(row for row in FAILURES if row.event.startswith("syscalls/"))
 """The same events, and the same conditions, as those that tell of a failure."""
 
+_time = itemgetter(0)
+"""When something happened, which is the first thing that each tells."""
+
 
 class Samples(Protocol):
     """Where samples come from."""
@@ -38,20 +43,20 @@ class Samples(Protocol):
         """End."""
 
 
-class Copied:
+class Copied(NamedTuple):
     """One failed call, and the stack as it was then."""
 
-    def __init__(self, call: CallExit, sample: Sample) -> None:
-        self.call = call
-        self._sample = sample
+    at_ns: int
+    call: CallExit
+    sample: Sample
 
     def address_of(self, begin: CallEnter) -> bytes | None:
         """Return the address that a call was given, None where it is not in this stack."""
-        place = begin.address - self._sample.stack_at
+        place = begin.address - self.sample.stack_at
         end = place + min(begin.length, LONGEST_ADDRESS_BYTES)
-        if not 0 <= place < end <= len(self._sample.stack):
+        if not 0 <= place < end <= len(self.sample.stack):
             return None
-        return self._sample.stack[place:end]
+        return self.sample.stack[place:end]
 
 
 class Stacks:
@@ -70,11 +75,12 @@ class Stacks:
 
     def look(self) -> None:
         """Read what was copied up to now."""
-        for sample in self._samples.read():
+        for sample in sorted(self._samples.read(), key=_time):
             place = Place(sample.at_ns, 0, len(sample.raw))
             call = self._decoders.decode(sample.raw, place)
             if isinstance(call, CallExit):
-                self._of_thread.setdefault(call.tid, []).append(Copied(call, sample))
+                copied = Copied(sample.at_ns, call, sample)
+                self._of_thread.setdefault(call.tid, []).append(copied)
 
     def address_of(self, call: CallExit, begin: CallEnter) -> bytes | None:
         """
@@ -84,12 +90,10 @@ class Stacks:
             call: How it ended. Both kinds of tracing tell of it, one just after the other.
             begin: How it began.
         """
-        near = [
-            copied
-            for copied in self._of_thread.get(call.tid, ())
-            if copied.call.at_ns > begin.at_ns and copied.call._replace(at_ns=call.at_ns) == call
-        ]
-        nearest = min(near, key=lambda one: abs(one.call.at_ns - call.at_ns), default=None)
+        copied = self._of_thread.get(call.tid, [])
+        place = bisect_left(copied, call.at_ns, key=_time)
+        near = [one for one in copied[max(0, place - 1) : place + 1] if is_of(one, call, begin)]
+        nearest = min(near, key=lambda one: abs(one.at_ns - call.at_ns), default=None)
         return nearest.address_of(begin) if nearest is not None else None
 
     def close(self) -> None:
@@ -99,10 +103,15 @@ class Stacks:
     def forget(self, until_ns: int) -> None:
         """Forget the stacks of calls that ended up to *until_ns*."""
         later = {
-            tid: [copied for copied in all_ if copied.call.at_ns > until_ns]
-            for tid, all_ in self._of_thread.items()
+            tid: copied[bisect_right(copied, until_ns, key=_time) :]
+            for tid, copied in self._of_thread.items()
         }
-        self._of_thread = {tid: all_ for tid, all_ in later.items() if all_}
+        self._of_thread = {tid: copied for tid, copied in later.items() if copied}
+
+
+def is_of(copied: Copied, call: CallExit, begin: CallEnter) -> bool:
+    """Say whether a stack may be that of a call: of the same outcome, after it began."""
+    return copied.at_ns > begin.at_ns and copied.call._replace(at_ns=call.at_ns) == call
 
 
 def open_stacks(top: int) -> Stacks:
