@@ -58,6 +58,8 @@ def of(
     asked: dict[str, Any] | None = None,
     held: set[int] | None = None,
     free: set[int] | None = None,
+    blocked: set[int] | None = None,
+    shared: set[int] | None = None,
     **parts: Any,
 ) -> Case:
     """
@@ -72,6 +74,8 @@ def of(
         asked: More of the question.
         held: Ports that the probe was refused.
         free: Ports that it got.
+        blocked: Ports that it was refused for a remote that nobody is connected to.
+        shared: Ports that it got there.
         parts: More of the scene.
     """
     question = ExplainQuestion(error=error, remote=str(to) if to else None, **(asked or {}))
@@ -89,6 +93,12 @@ def of(
         for doubt in doubts(read, keys.measured)[:1]:
             keys = settle(keys, doubt.measured.id, gave, refused, read.settings)
         probed = Probed(free=PortSet.of(gave), held=PortSet.of(refused))
+    if blocked or shared:
+        probed = msgspec.structs.replace(
+            probed or Probed(),
+            blocked=PortSet.of(blocked or ()),
+            shared=PortSet.of(shared or ()),
+        )
     seen = {
         "reached": (Reached(remote=to, local_address=HERE, error=""),) if to else (),
         "before": pulse(),

@@ -9,6 +9,7 @@ import msgspec
 from portroom.api import scene as reading
 from portroom.api.endpoints import check_local, find_remotes
 from portroom.api.explain_keys import (
+    FOR_FILES,
     NO_PORT,
     ON_THE_PATH,
     Asked,
@@ -30,12 +31,14 @@ from portroom.kernel.rows import RowsQuery
 from portroom.kernel.snapshot import Wanted
 from portroom.kernel.system_files import read_system_files
 from portroom.kernel.unix_sockets import read_backlogs
+from portroom.model.advice.causes.namespace import other_is_possible
 from portroom.model.advice.explain import explain as judge
 from portroom.model.facts.explanation import ERRORS, FOUND, Cause, ExplainQuestion, Explanation
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.scene import Probed, Scene
-from portroom.model.facts.snapshot import NetnsId
+from portroom.model.facts.snapshot import NetnsId, Snapshot
 from portroom.model.facts.sockets import Endpoint, Protocol, TcpState
+from portroom.model.laws.ownership import unread
 
 __all__ = ["ON_THE_PATH", "WATCH_S", "explain"]
 
@@ -50,8 +53,6 @@ WATCH_S = 1.0
 
 FOR_PORTS = frozenset({"EADDRNOTAVAIL", "EADDRINUSE", "EAGAIN"})
 """Errors of want of a port."""
-
-FOR_FILES = frozenset({"EMFILE", "ENFILE"})
 
 
 def explain(asked: ExplainQuestion, source: Source) -> Explanation:
@@ -71,9 +72,8 @@ def explain(asked: ExplainQuestion, source: Source) -> Explanation:
     resolved = _resolved(asked)
     if isinstance(source, Saved):
         keys, gaps = found_keys(source.snapshot, resolved)
-        return _answer(
-            resolved, Scene(read=source.snapshot, keys=as_keys(source.snapshot, keys)), gaps
-        )
+        scene = Scene(read=source.snapshot, keys=as_keys(source.snapshot, keys))
+        return _without_commands(_answer(resolved, scene, gaps))
     here = namespaces.identify()
     seat = source if asked.pid is None else Live(namespaces.find(str(asked.pid)))
     return seat.run(lambda: _explained(resolved, seat, here))
@@ -107,7 +107,7 @@ def _resolved(asked: ExplainQuestion) -> Asked:
 def _explained(asked: Asked, source: Live, here: NetnsId) -> Explanation:
     """Read the scene in the namespace of the calling thread, and judge."""
     before = reading.pulse()
-    routes = tuple((remote.address, asked.local) for remote in asked.remotes)
+    routes = tuple((remote.address, asked.source) for remote in asked.remotes)
     read = source.take(Wanted(groups=True, routes=routes))
     keys, gaps = found_keys(read, asked)
     probed: Probed | None = None
@@ -124,6 +124,12 @@ def _explained(asked: Asked, source: Live, here: NetnsId) -> Explanation:
     wait_s = WATCH_S if asked.question.error in ON_THE_PATH else 0.0
     after = reading.later_pulse(before, wait_s)
     return _answer(asked, msgspec.structs.replace(scene, before=before, after=after), gaps)
+
+
+def _without_commands(answer: Explanation) -> Explanation:
+    """Return an answer from a file: commands would ask the kernel of another moment, or host."""
+    causes = tuple(msgspec.structs.replace(one, command="") for one in answer.causes)
+    return msgspec.structs.replace(answer, causes=causes)
 
 
 # What else there is to see.
@@ -171,7 +177,7 @@ def _system_parts(scene: Scene, asked: Asked) -> Scene:
     if asked.about(FOR_FILES):
         files = reading.or_gap("file-nr", read_system_files, "causes")
         changes = msgspec.structs.replace(changes, files=files)
-    if asked.about(FOR_PORTS) and not any(key.exhausted for key in scene.keys):
+    if asked.about(FOR_PORTS) and other_is_possible(asked.question, changes):
         elsewhere = reading.or_gap("namespaces", lambda: read_elsewhere(asked.remotes), "causes")
         changes = msgspec.structs.replace(changes, elsewhere=elsewhere)
     return changes
@@ -190,7 +196,12 @@ def _answer(asked: Asked, scene: Scene, gaps: Sequence[Gap]) -> Explanation:
         host=scene.read.host,
         taken_at=scene.read.taken_at,
         netns=scene.read.netns,
-        gaps=(*scene.read.gaps, *gaps, *scene.around.gaps),
+        gaps=(
+            *scene.read.gaps,
+            *_still_missed(gaps, scene),
+            *_unowned(scene.read),
+            *scene.around.gaps,
+        ),
         error=question.error,
         errno=None if question.error is None else ERRORS[question.error],
         protocol=question.protocol.value if question.protocol else None,
@@ -203,6 +214,18 @@ def _answer(asked: Asked, scene: Scene, gaps: Sequence[Gap]) -> Explanation:
         causes=causes,
         keys=scene.keys,
     )
+
+
+def _still_missed(gaps: Sequence[Gap], scene: Scene) -> list[Gap]:
+    """Return the gaps but for a route that connect() is known to refuse: a cause tells it."""
+    decided = not isinstance(scene.reached, Gap) and any(one.error for one in scene.reached)
+    return [gap for gap in gaps if not (decided and gap.source == "route")]
+
+
+def _unowned(read: Snapshot) -> tuple[Gap, ...]:
+    """Return that owners of some sockets could not be read, where that is so."""
+    gap = None if isinstance(read.owners, Gap) else unread(read.owners, "keys.owners", "causes")
+    return () if gap is None else (gap,)
 
 
 def _names(causes: Sequence[Cause]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ does not tell: it stops at the second free port, which proves the contrary.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -14,13 +15,14 @@ from portroom.api.scene import NOBODY
 from portroom.errors import InvalidRequestError, NotSupportedError
 from portroom.kernel.probe import probe
 from portroom.kernel.snapshot import read_key_owners
+from portroom.model.advice.causes.pools import names_source
 from portroom.model.facts.answers import Key
 from portroom.model.facts.explanation import ExplainQuestion
 from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
 from portroom.model.facts.ports import PortSet
 from portroom.model.facts.scene import Probed
 from portroom.model.facts.snapshot import Snapshot
-from portroom.model.facts.sockets import Endpoint, Operation, Protocol
+from portroom.model.facts.sockets import Endpoint, Operation, Protocol, packed_address
 from portroom.model.laws.buckets import buckets
 from portroom.model.laws.headroom import (
     SPARE_PORTS,
@@ -33,12 +35,16 @@ from portroom.model.laws.headroom import (
     settle,
 )
 from portroom.model.laws.scope import within
+from portroom.model.laws.tightest import Measured
 
 NO_PORT = frozenset({"EADDRNOTAVAIL"})
 """The error of a connect that found no port."""
 
 ON_THE_PATH = frozenset({"ETIMEDOUT", "EPERM"})
 """Errors whose causes show in counters that rise."""
+
+FOR_FILES = frozenset({"EMFILE", "ENFILE"})
+"""Errors of limits that processes with many connections meet."""
 
 TIGHTEST = 5
 """Keys that are judged where no destination is named."""
@@ -57,19 +63,25 @@ class Asked(NamedTuple):
     remotes: tuple[Endpoint, ...]
     local: str | None
 
+    @property
+    def source(self) -> str | None:
+        """Return the local address that a connect comes from; None where the route gives it."""
+        return self.local if names_source(self.question) else None
+
     def about(self, errors: frozenset[str]) -> bool:
         """Say whether the question is about one of these errors, or about any."""
         return self.question.error is None or self.question.error in errors
 
 
-def _searches(asked: Asked) -> list[KeysWanted]:
+def _searches(read: Snapshot, asked: Asked) -> list[KeysWanted]:
     """Return which keys are to be judged: those of the operations that give the error."""
     question = asked.question
     udp_only = question.protocol is Protocol.UDP
-    found = []
+    found: list[KeysWanted] = []
     if not udp_only and asked.about(NO_PORT | ON_THE_PATH):
-        remotes, local = asked.remotes, asked.local
-        found.append(KeysWanted(Protocol.TCP, Operation.CONNECT, remotes, local, TIGHTEST))
+        found += _routed(read, asked)
+        remotes, source = asked.remotes, asked.source
+        found.append(KeysWanted(Protocol.TCP, Operation.CONNECT, remotes, source, TIGHTEST))
     if asked.about(frozenset({"EADDRINUSE"})):
         protocol = question.protocol or Protocol.TCP
         found.append(KeysWanted(protocol, Operation.BIND0, (), asked.local, TIGHTEST))
@@ -79,12 +91,23 @@ def _searches(asked: Asked) -> list[KeysWanted]:
     return found
 
 
+def _routed(read: Snapshot, asked: Asked) -> Iterator[KeysWanted]:
+    """Yield the key of each remote from where its route goes, however full other sources are."""
+    if asked.source is not None or isinstance(read.routes, Gap):
+        return
+    for remote in asked.remotes:
+        for route in read.routes:
+            if packed_address(route.remote_address) == packed_address(remote.address):
+                source = route.local_address
+                yield KeysWanted(Protocol.TCP, Operation.CONNECT, (remote,), source)
+
+
 def found_keys(read: Snapshot, asked: Asked) -> tuple[Keys, tuple[Gap, ...]]:
     """Return the keys to judge, and why some are missing."""
-    found = [find_keys(read, wanted) for wanted in _searches(asked)]
-    measured = tuple(one for keys in found for one in keys.measured)
+    found = [find_keys(read, wanted) for wanted in _searches(read, asked)]
+    measured = {one.id: one for keys in found for one in keys.measured}
     gaps = tuple(dict.fromkeys(gap for keys in found for gap in keys.gaps))
-    return Keys(measured, sum(keys.total for keys in found)), gaps
+    return Keys(tuple(measured.values()), len(measured)), gaps
 
 
 def settled(
@@ -93,14 +116,20 @@ def settled(
     """
     Return the keys after the kernel settled what may be exhausted, and what it said.
 
-    Without a destination it is asked about one that nobody is connected to as well.
-    What the probe was refused is a Gap.
+    Where a key is full, or none was named, it is asked about a destination that
+    nobody is connected to as well: whether a port on which the 4-tuple exists is out
+    for the others, too, shows there alone. What the probe was refused is a Gap.
     """
     keys, probed, gaps = _probed(read, keys)
-    if asked.remotes:
+    if asked.remotes and not any(map(_is_full, keys.measured)):
         return keys, probed, gaps
     probed, refused = _probed_for_all(read, probed)
-    return keys, probed, gaps + refused
+    return keys, probed, tuple(dict.fromkeys(gaps + refused))
+
+
+def _is_full(one: Measured) -> bool:
+    """Say whether a destination has no port to spare, as far as is known."""
+    return one.id.operation is Operation.CONNECT and one.figures.free_ports < SPARE_PORTS
 
 
 def _probed(read: Snapshot, keys: Keys) -> tuple[Keys, Probed | None, tuple[Gap, ...]]:
@@ -110,6 +139,7 @@ def _probed(read: Snapshot, keys: Keys) -> tuple[Keys, Probed | None, tuple[Gap,
         return keys, None, ()
     free: set[int] = set()
     held: set[int] = set()
+    gaps: list[Gap] = []
     for doubt in doubts(read, keys.measured):
         key = as_key(doubt.measured)
         if key.free_ports >= SPARE_PORTS:
@@ -118,11 +148,13 @@ def _probed(read: Snapshot, keys: Keys) -> tuple[Keys, Probed | None, tuple[Gap,
         try:
             said = probe(remote, key.local_address, sorted(doubt.ports), enough=SPARE_PORTS)
         except (NotSupportedError, InvalidRequestError) as error:
-            return keys, None, (Gap("probe", error.message, ("causes",)),)
+            # One key may have gone with its address: the others can still be asked about.
+            gaps.append(Gap("probe", error.message, ("causes",)))
+            continue
         keys = settle(keys, doubt.measured.id, said.free, said.held, settings)
         free |= said.free
         held |= said.held
-    return keys, Probed(free=PortSet.of(free), held=PortSet.of(held)), ()
+    return keys, Probed(free=PortSet.of(free), held=PortSet.of(held)), tuple(gaps)
 
 
 def _probed_for_all(read: Snapshot, probed: Probed | None) -> tuple[Probed | None, tuple[Gap, ...]]:
@@ -142,15 +174,10 @@ def _probed_for_all(read: Snapshot, probed: Probed | None) -> tuple[Probed | Non
         said = probe(NOBODY, NOBODY.address, sorted(shared.doubtful), enough=SPARE_PORTS)
     except (NotSupportedError, InvalidRequestError) as error:
         return probed, (Gap("probe", error.message, ("causes",)),)
-    known = probed or Probed()
-    return (
-        Probed(
-            free=PortSet.of((*known.free, *said.free)),
-            held=known.held,
-            blocked=PortSet.of(said.held),
-        ),
-        (),
+    told = msgspec.structs.replace(
+        probed or Probed(), blocked=PortSet.of(said.held), shared=PortSet.of(said.free)
     )
+    return told, ()
 
 
 def with_owners(read: Snapshot, keys: Keys, asked: Asked) -> Snapshot:
@@ -159,7 +186,7 @@ def with_owners(read: Snapshot, keys: Keys, asked: Asked) -> Snapshot:
     if isinstance(settings, Gap) or isinstance(counters, Gap):
         return read
     measured = keys.measured
-    if asked.about(NO_PORT):
+    if asked.about(NO_PORT | FOR_FILES):
         measured += find_keys(read, KeysWanted(Protocol.TCP, Operation.BIND0, (), ANY)).measured
     if not any(one.states for one in measured):
         return read

@@ -115,6 +115,11 @@ def _question(
     from portroom.model.laws.error_words import parse_error
 
     error = parse_error(errno)
+    if errno and error is None:
+        raise InvalidRequestError(
+            "An empty word names no error.", "Leave it out to ask for whatever would fail now."
+        )
+    _check_several(errno)
     _check_remote(remote)
     address, port = _local_end(local)
     return ExplainQuestion(
@@ -126,6 +131,17 @@ def _question(
         pid=pid,
         probe=not no_probe,
     )
+
+
+def _check_several(errno: Sequence[str]) -> None:
+    """Refuse words of which each is another error by itself: ``99 98``."""
+    from portroom.model.facts.explanation import ERRORS
+    from portroom.model.laws.error_words import parse_error
+
+    numbers = {str(number) for number in ERRORS.values()}
+    named = [word for word in errno if word in numbers or word.upper() in ERRORS]
+    if len({parse_error([word]) for word in named}) > 1:
+        raise InvalidRequestError(f"{' and '.join(named)} are several errors.", "Ask for one.")
 
 
 def _check_remote(text: str | None) -> None:
@@ -144,7 +160,8 @@ def _local_end(text: str | None) -> tuple[str | None, int]:
 
     if text is None:
         return None, 0
-    target = parse_target(ANY + text if text.startswith(":") else text)
+    any_address = text.startswith(":") and text[1:].isascii() and text[1:].isdigit()
+    target = parse_target(ANY + text if any_address else text)
     if target.port is not None and not target.port.isdecimal():
         raise InvalidRequestError(f"--from: {target.port!r} is no port number.")
     return None if target.host == ANY else target.host, int(target.port or 0)

@@ -29,6 +29,7 @@ from portroom.model.facts.scene import Reached
 from portroom.model.facts.sockets import (
     Endpoint,
     Family,
+    is_link_local,
     is_loopback,
     is_wildcard,
     packed_address,
@@ -178,16 +179,6 @@ def is_multicast(packed: bytes) -> bool:
     True
     """
     return packed[0] == 0xFF
-
-
-def is_link_local(packed: bytes) -> bool:
-    """
-    Say whether an IPv6 address is of one link only, ``fe80::/10``.
-
-    >>> is_link_local(packed_address("fe80::1")[1])
-    True
-    """
-    return packed[0] == 0xFE and packed[1] & 0xC0 == 0x80
 
 
 def _has_source(proc: str) -> bool:

@@ -58,6 +58,9 @@ def test_every_word_has_its_place():
         ("[2001:db8::1]:80", ("2001:db8::1", 80)),
         ("*:8080", (None, 8080)),
         (":8080", (None, 8080)),
+        ("::", ("::", 0)),
+        ("::1", ("::1", 0)),
+        ("[::]:80", ("::", 80)),
         ("0.0.0.0:8080", ("0.0.0.0", 8080)),
     ],
 )
@@ -79,6 +82,8 @@ def test_a_local_end_that_cannot_be_is_refused(text):
     ("words", "told"),
     [
         (("EFOO",), "'EFOO' names no error that `explain` knows. It takes 99 EADDRNOTAVAIL, "),
+        (("",), "An empty word names no error."),
+        (("99", "98"), "99 and 98 are several errors."),
         (("99", "--remote", "10.0.0.1"), "--remote: '10.0.0.1' has no port."),
         (("99", "--remote", "https://a"), "is not a destination"),
         (("--pid", "1", "--snapshot", "/nowhere"), "--pid asks the kernel: not with --snapshot."),

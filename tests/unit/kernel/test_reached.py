@@ -3,8 +3,8 @@
 import pytest
 
 from portroom.errors import KernelDataError
-from portroom.kernel.reached import has_source, ipv6_off, is_link_local, is_multicast
-from portroom.model.facts.sockets import packed_address
+from portroom.kernel.reached import has_source, ipv6_off, is_multicast
+from portroom.model.facts.sockets import is_link_local, packed_address
 from tests.unit.kernel.trees import make_tree
 
 LOOPBACK = "00000000000000000000000000000001 01 80 10 80       lo\n"

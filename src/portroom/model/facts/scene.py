@@ -189,12 +189,14 @@ class Probed(msgspec.Struct, frozen=True, kw_only=True):
     What the kernel itself said of ports: would it give them to a connect?
 
     ``free`` and ``held`` are for the key that was asked about; ``blocked`` were
-    refused for a remote that nobody is connected to: out for every destination.
+    refused for a remote that nobody is connected to: out for every destination;
+    ``shared`` were given for it, whoever else is connected from them.
     """
 
     free: PortSet = PortSet()
     held: PortSet = PortSet()
     blocked: PortSet = PortSet()
+    shared: PortSet = PortSet()
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):

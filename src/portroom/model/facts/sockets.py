@@ -160,6 +160,16 @@ def is_loopback(family: Family, packed: bytes) -> bool:
     return packed == bytes(15) + b"\x01"
 
 
+def is_link_local(packed: bytes) -> bool:
+    """
+    Say whether an address is an IPv6 one of one link only, ``fe80::/10``.
+
+    >>> is_link_local(packed_address("fe80::1")[1])
+    True
+    """
+    return packed[0] == 0xFE and packed[1] & 0xC0 == 0x80
+
+
 def is_wildcard(packed: bytes) -> bool:
     """Say whether the address is ``0.0.0.0`` or ``::``."""
     return not any(packed)

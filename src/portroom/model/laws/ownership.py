@@ -6,7 +6,25 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from portroom.model.facts.gaps import Gap
+from portroom.model.facts.snapshot import Owners
 from portroom.model.facts.sockets import Owner
+
+UNREADABLE = (
+    "processes of other users could not be read: that needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
+)
+
+
+def unread(owners: Owners | Gap, *affects: str) -> Gap | None:
+    """
+    Return why the owner of some socket is not known, None where all could be looked at.
+
+    >>> unread(Owners()), unread(Owners(complete=False), "findings").affects
+    (None, ('findings',))
+    """
+    if isinstance(owners, Gap):
+        return owners
+    return None if owners.complete else Gap("owners", UNREADABLE, affects)
 
 
 def owners_of(

@@ -11,15 +11,35 @@ from portroom.model.advice.causes.table import (
     ruled_out,
     unknown,
 )
-from portroom.model.advice.causes.words import command, gap_words, owners_words
+from portroom.model.advice.causes.words import command, gap_words, owners_words, tool
 from portroom.model.facts.explanation import Cause, ExplainQuestion
 from portroom.model.facts.gaps import Gap, part_or_none
 from portroom.model.facts.scene import Holding, Reached, Scene
-from portroom.model.facts.sockets import Endpoint, Protocol, is_loopback, packed_address
+from portroom.model.facts.sockets import (
+    Endpoint,
+    Protocol,
+    is_link_local,
+    is_loopback,
+    packed_address,
+)
 
 TUPLE_CLASH, NOT_LOCAL, NO_SOURCE = "tuple_clash", "address_not_local", "no_source_address"
 
 TIMESTAMPS = "net.ipv4.tcp_timestamps"
+
+
+FORBIDDEN = frozenset({"EACCES", "EHOSTUNREACH", "EINVAL"})
+"""What routes of the types prohibit, unreachable and blackhole give."""
+
+REFUSALS = {
+    NOT_AVAILABLE: "there is a route, and no local address to go from.",
+    "ENETUNREACH": "there is no route.",
+    "EACCES": "a route or a rule prohibits it.",
+    "EHOSTUNREACH": "a route says that it cannot be reached.",
+    "EINVAL": "its route is a black hole.",
+    "EAFNOSUPPORT": "this kernel has no IPv6.",
+}
+"""Why connect() finds no way, by the errno that it gives."""
 
 
 def tuple_clash(asked: ExplainQuestion, scene: Scene) -> Cause | None:
@@ -138,7 +158,7 @@ def address_not_local(asked: ExplainQuestion, scene: Scene) -> Cause | None:
             "Put the right address into the program's configuration, or 0.0.0.0 or :: for any; or "
             "give the address to a device. For one that moves between hosts, as of keepalived, "
             "there is net.ipv4.ip_nonlocal_bind.",
-            "ip address show",
+            tool(scene, "ip address show"),
         ),
         {"local_address": one.address},
     )
@@ -153,6 +173,9 @@ def no_source_address(asked: ExplainQuestion, scene: Scene) -> Cause | None:
             "for each.",
             command(scene, "explain", NOT_AVAILABLE, "--remote", "ADDRESS:PORT"),
         )
+    if scene.address is not None and scene.address.error:
+        bound = scene.address
+        return ruled_out(NO_SOURCE, f"bind() to {bound.address} fails before, with {bound.error}.")
     if isinstance(scene.reached, Gap) or not scene.reached:
         gap = scene.reached
         reason = gap_words(gap) if isinstance(gap, Gap) else "nobody looked"
@@ -166,9 +189,23 @@ def no_source_address(asked: ExplainQuestion, scene: Scene) -> Cause | None:
     numbers = {"error_now": one.error}
     sentence = _refused(one, others)
     if one.error == NOT_AVAILABLE or asked.error is None:
-        return found(NO_SOURCE, sentence, _way_out(one, others), numbers)
-    sentence += f" That is not {NOT_AVAILABLE}, but comes and goes with the same routes."
-    return possible(NO_SOURCE, sentence, _way_out(one, others), numbers)
+        return found(NO_SOURCE, sentence, _way_out(one, others, scene), numbers)
+    also = "" if _lacks_device(one) else ", but comes and goes with the same routes"
+    sentence += f" That is not {NOT_AVAILABLE}{also}."
+    return possible(NO_SOURCE, sentence, _way_out(one, others, scene), numbers)
+
+
+def _lacks_device(one: Reached) -> bool:
+    """Say whether an address of one link was written without its device."""
+    address = one.remote.address
+    return (
+        one.error == "EINVAL" and "%" not in address and is_link_local(packed_address(address)[1])
+    )
+
+
+def _needs_lo(one: Reached) -> bool:
+    """Say whether loopback has no route: only a device lo that is down does that."""
+    return one.error == "ENETUNREACH" and is_loopback(*packed_address(one.remote.address))
 
 
 def _refused(one: Reached, others: list[Endpoint]) -> str:
@@ -176,25 +213,36 @@ def _refused(one: Reached, others: list[Endpoint]) -> str:
     text = f"connect() to {one.remote} fails with {one.error} before any port is looked for: "
     if one.ipv6_off:
         text += "IPv6 is switched off here."
-    elif one.error == NOT_AVAILABLE:
-        text += "there is a route, and no local address to go from."
+    elif _lacks_device(one):
+        text += "an address of one link needs the device that it is on."
+    elif _needs_lo(one):
+        text += "the device lo is down, or lost its address."
     else:
-        text += "there is no route."
+        text += REFUSALS.get(one.error, "routing refuses it.")
     if others:
         text += f" {others[0]} can be reached."
     return text
 
 
-def _way_out(one: Reached, others: list[Endpoint]) -> Advice:
+def _way_out(one: Reached, others: list[Endpoint], scene: Scene) -> Advice:
     """Return what helps with a destination that cannot be reached."""
     family = "-6 " if ":" in one.remote.address else ""
-    words = f"ip {family}route get {one.remote.address.partition('%')[0]}"
+    words = tool(scene, f"ip {family}route get {one.remote.address.partition('%')[0]}")
     if one.ipv6_off:
         instead = f"Use {others[0]}, or switch" if others else "Switch"
         return Advice(
             f"{instead} IPv6 on (net.ipv6.conf.all.disable_ipv6=0, and that of the device). "
             "A name such as localhost may lead to ::1 first.",
-            "sysctl net.ipv6.conf.all.disable_ipv6",
+            tool(scene, "sysctl net.ipv6.conf.all.disable_ipv6"),
         )
+    if _lacks_device(one):
+        return Advice(
+            f"Write the device behind the address: {one.remote.address}%DEVICE.",
+            tool(scene, "ip -6 -br address show scope link"),
+        )
+    if _needs_lo(one):
+        return Advice("Set the device up: ip link set lo up.", tool(scene, "ip address show lo"))
+    if one.error in FORBIDDEN:
+        return Advice("Mend that route, or remove it.", tool(scene, f"ip {family}route show"))
     instead = f"Use {others[0]}, or give" if others else "Give"
     return Advice(f"{instead} this namespace an address of that family and a route.", words)

@@ -8,6 +8,7 @@ from portroom.model.advice.causes.pools import NEAR_FULL_RATIO
 from portroom.model.advice.causes.table import (
     PROCESS_FILES,
     SYSTEM_FILES,
+    TIMED_OUT,
     Advice,
     found,
     possible,
@@ -20,10 +21,12 @@ from portroom.model.advice.causes.words import (
     owner_words,
     owners_words,
     percent,
+    tool,
 )
 from portroom.model.facts.explanation import VERDICTS, Cause, ExplainQuestion
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.scene import ProcessSeen, Scene
+from portroom.model.facts.sockets import Protocol
 from portroom.model.facts.surroundings import OpenFiles
 
 FILES, UNIX, FIREWALL = "open_files", "unix_backlog_full", "firewall_refuses"
@@ -124,7 +127,7 @@ def unix_backlog_full(asked: ExplainQuestion, scene: Scene) -> Cause | None:
         return unknown(
             UNIX,
             f"The unix sockets could not be read: {gap_words(scene.backlogs)}.",
-            "ss -xl",
+            tool(scene, "ss -xl"),
         )
     if not scene.backlogs:
         return ruled_out(UNIX, "No unix socket listens in this namespace.")
@@ -145,7 +148,7 @@ def unix_backlog_full(asked: ExplainQuestion, scene: Scene) -> Cause | None:
         Advice(
             "The program does not accept() fast enough: see whether it hangs, give it more "
             "workers or a larger backlog (net.core.somaxconn is the most it may be).",
-            "ss -xlp",
+            tool(scene, "ss -xlp"),
         ),
         numbers,
     )
@@ -153,11 +156,17 @@ def unix_backlog_full(asked: ExplainQuestion, scene: Scene) -> Cause | None:
 
 def firewall_refuses(asked: ExplainQuestion, scene: Scene) -> Cause | None:
     """Say that rules are not read: whether one refuses is seen with other tools."""
-    del asked
-    text = (
-        "Rules are not read here. EPERM comes from a firewall that drops what this host sends, "
-        "from a BPF program of a control group, or from a security module."
+    firewall = (
+        ""
+        if asked.protocol is Protocol.TCP
+        else "from a firewall that drops what a UDP socket of this host sends, "
     )
+    text = (
+        f"Rules are not read here. EPERM comes {firewall}from a BPF program of a control group, "
+        "or from a security module."
+    )
+    if asked.protocol is not Protocol.UDP:
+        text += f" A TCP connect() whose SYN a firewall drops gets {TIMED_OUT} instead."
     if scene.around.selinux == "enforcing":
         text += " SELinux enforces here: its refusals are in the audit log (ausearch -m avc)."
-    return unknown(FIREWALL, text, "nft list ruleset")
+    return unknown(FIREWALL, text, tool(scene, "nft list ruleset"))

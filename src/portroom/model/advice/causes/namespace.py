@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from portroom.model.advice.causes.narrowed import judged_keys
-from portroom.model.advice.causes.pools import went
+from portroom.model.advice.causes.pools import no_search, went
 from portroom.model.advice.causes.table import (
     AGAIN,
     IN_USE,
@@ -54,9 +54,18 @@ def other_namespace(asked: ExplainQuestion, scene: Scene) -> Cause | None:
         return unknown(NAME, f"The process could not be looked at: {gap_words(scene.process)}.")
     if isinstance(scene.process, ProcessSeen):
         return _of_process(asked, scene, scene.process)
-    if any(key.exhausted for key in judged_keys(asked, scene)):
+    if no_search(asked, scene):
+        return None  # No pool is asked for a port, so a full one elsewhere explains nothing.
+    if not other_is_possible(asked, scene):
         return ruled_out(NAME, f"Ports are used up here, in {netns_words(scene.read.netns)}.")
     return _of_keys(asked, scene)
+
+
+def other_is_possible(asked: ExplainQuestion, scene: Scene) -> bool:
+    """Say whether a pool of another namespace may be the one: a search, and ports left here."""
+    if no_search(asked, scene):
+        return False
+    return not any(key.exhausted for key in judged_keys(asked, scene))
 
 
 def _of_keys(asked: ExplainQuestion, scene: Scene) -> Cause:
@@ -125,7 +134,7 @@ def _next(key: Key, netns: NetnsId) -> str:
         remote = shlex.quote(remote_of(key))
         return f"portroom explain {NOT_AVAILABLE} --remote {remote}{netns_option(netns)}"
     if key.operation == Operation.BIND0.value:
-        words = f"explain {IN_USE} --from {key.local_address} --proto {key.protocol}"
+        words = f"explain {IN_USE} --from {shlex.quote(key.local_address)} --proto {key.protocol}"
         return f"portroom {words}{netns_option(netns)}"
     return f"portroom explain {AGAIN} --proto udp{netns_option(netns)}"
 
@@ -151,6 +160,8 @@ def _full(one: Elsewhere, asked: ExplainQuestion, scene: Scene) -> Cause:
     )
     advice = Advice(LOOK_THERE, _next(key, one.netns))
     if asked.remote is None or key.remote_address is None:
+        if key.remote_address and is_loopback(*packed_address(key.remote_address)):
+            text += f" {key.remote_address} is each namespace's own."
         text += " Whether that is the failure, only its process tells: name it with --pid."
         return possible(NAME, text, advice, _numbers(key, one.netns))
     if is_loopback(*packed_address(key.remote_address)):
@@ -195,7 +206,7 @@ def _of_process(asked: ExplainQuestion, scene: Scene, process: ProcessSeen) -> C
         f"{mine.range} with {_ports(mine):,}. Settings are not handed on to new namespaces.",
         Advice(
             "Set the range where the container or pod is started, or in the namespace itself.",
-            f"portroom set range={mine.range} --dry-run{netns_option(there)}",
+            f"portroom set range={mine.range} --reserve --dry-run{netns_option(there)}",
         ),
         {
             "netns": there.name,

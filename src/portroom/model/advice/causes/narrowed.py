@@ -9,10 +9,10 @@ from typing import NamedTuple
 import msgspec
 
 from portroom.model.advice.causes.pools import (
-    connect_keys,
     key_id,
     local_keys,
     no_search,
+    routed_keys,
     unread,
 )
 from portroom.model.advice.causes.table import (
@@ -73,7 +73,7 @@ def judged_keys(asked: ExplainQuestion, scene: Scene) -> tuple[Key, ...]:
     udp_only, tcp_only = asked.protocol is Protocol.UDP, asked.protocol is Protocol.TCP
     found: list[Key] = []
     if asked.error in (None, NOT_AVAILABLE) and not udp_only:
-        found += connect_keys(scene)
+        found += routed_keys(asked, scene)
     if asked.error in (None, IN_USE):
         protocol = asked.protocol or Protocol.TCP
         found += local_keys(asked, scene, protocol, Operation.BIND0)

@@ -6,12 +6,14 @@ on one local address for bind() to port 0 and for UDP.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from portroom.model.facts.answers import Key
 from portroom.model.facts.explanation import ExplainQuestion
 from portroom.model.facts.gaps import Gap
-from portroom.model.facts.scene import Reached, Scene
+from portroom.model.facts.scene import Probed, Reached, Scene
 from portroom.model.facts.snapshot import Groups, Settings
 from portroom.model.facts.sockets import (
     Endpoint,
@@ -19,9 +21,10 @@ from portroom.model.facts.sockets import (
     Operation,
     Owner,
     Protocol,
+    is_wildcard,
     packed_address,
 )
-from portroom.model.laws.buckets import Buckets, buckets
+from portroom.model.laws.buckets import Buckets, buckets, eligible
 from portroom.model.laws.headroom import KeysWanted, as_key, find_keys
 from portroom.model.laws.occupancy import KeyId, own_sockets
 from portroom.model.laws.scope import within
@@ -40,10 +43,15 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     """
     The eligible ports of one TCP connect search, by what becomes of them.
 
-    own + blocked + in doubt + free = eligible. ``own_doubtful`` are TIME_WAITs of
-    the destination that may be reused, ``blocked_doubtful`` ports of connections to
-    elsewhere that may have bound first. ``key`` is None for a destination that
-    nothing is connected to.
+    ``own`` are those on which the 4-tuple exists, ``blocked`` those that are out for
+    every destination, and ``both`` the ports that are so for both reasons:
+    own + blocked - both + in doubt + free = eligible. ``both_doubtful`` are own ones
+    of which it is not known whether they are blocked as well, ``shared`` how many
+    ports the kernel would give for a destination that nobody is connected to.
+
+    ``own_doubtful`` are TIME_WAITs of the destination that may be reused,
+    ``blocked_doubtful`` ports of connections to elsewhere that may have bound first.
+    ``key`` is None for a destination that nothing is connected to.
     """
 
     key: Key | None
@@ -53,6 +61,14 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     own_doubtful: int
     blocked_doubtful: int
     free: int
+    both: int = 0
+    both_doubtful: int = 0
+    shared: int = 0
+
+    @property
+    def own_alone(self) -> int:
+        """Return how many ports nothing but the 4-tuple keeps from a connect."""
+        return self.own - self.both
 
     @property
     def in_doubt(self) -> int:
@@ -72,7 +88,8 @@ class Pool(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def near_full(self) -> bool:
         """Say whether so few are left that a burst takes them."""
-        return self.eligible > 0 and self.own + self.blocked >= NEAR_FULL_RATIO * self.eligible
+        taken = self.own_alone + self.blocked
+        return self.eligible > 0 and taken >= NEAR_FULL_RATIO * self.eligible
 
     def counts(self, ports: int) -> bool:
         """Say whether so many ports are a share worth naming."""
@@ -111,14 +128,58 @@ def connect_keys(scene: Scene) -> tuple[Key, ...]:
     return tuple(sorted(keys, key=lambda key: (key.free_ports, key.free_ports_max)))
 
 
-def connect_pools(scene: Scene) -> tuple[Pool, ...]:
-    """Return the pool of each TCP connect key, the fullest first."""
+def names_source(asked: ExplainQuestion) -> bool:
+    """Say whether a question names the address to go from; any address is none."""
+    local = asked.from_address
+    return local is not None and not is_wildcard(packed_address(local)[1])
+
+
+def routed_keys(asked: ExplainQuestion, scene: Scene) -> tuple[Key, ...]:
+    """
+    Return the TCP connect keys that the question is about, the fullest first.
+
+    A program that binds no address goes from the one that the route gives: keys from
+    others are not its own, as far as the route is known.
+    """
+    keys = connect_keys(scene)
+    ways = _ways(scene)
+    if asked.remote is None or names_source(asked) or not ways:
+        return keys
+    return tuple(key for key in keys if _goes(key, ways.get(_there(key))))
+
+
+def _goes(key: Key, local: str | None) -> bool:
+    """Say whether a connection from a local address is one of a key; from none, any is."""
+    return local is None or packed_address(local) == packed_address(key.local_address)
+
+
+def _there(key: Key) -> tuple[Family, bytes, int]:
+    """Return the remote endpoint of a connect key."""
+    return *packed_address(key.remote_address or "::"), key.remote_port or 0
+
+
+def _ways(scene: Scene) -> dict[tuple[Family, bytes, int], str]:
+    """Return the local address that connect() takes for each remote, as far as it is known."""
+    ways = {
+        (*packed_address(one.remote.address), one.remote.port): one.local_address
+        for one in went(scene)
+        if one.local_address is not None
+    }
+    if ways or isinstance(scene.read.routes, Gap):
+        return ways
+    routes = {packed_address(one.remote_address): one.local_address for one in scene.read.routes}
+    there = {_there(key) for key in connect_keys(scene)}
+    return {one: local for one in there if (local := routes.get(one[:2])) is not None}
+
+
+def connect_pools(scene: Scene, keys: Sequence[Key]) -> tuple[Pool, ...]:
+    """Return the pools of some TCP connect keys, in their order."""
     settings, groups = scene.read.settings, scene.read.groups
     if isinstance(settings, Gap) or isinstance(groups, Gap):
         return ()
     inside = within(groups, settings.ephemeral)
     shared = buckets(inside, settings, scene.read.features)
-    return tuple(_pool(key, scene, inside, settings, shared) for key in connect_keys(scene))
+    return tuple(_pool(key, scene, inside, settings, shared) for key in keys)
 
 
 def new_pool(scene: Scene) -> Pool | None:
@@ -128,9 +189,9 @@ def new_pool(scene: Scene) -> Pool | None:
         return None
     inside = within(groups, settings.ephemeral)
     shared = buckets(inside, settings, scene.read.features)
-    said = scene.probed
-    out = set(said.blocked) & shared.open_ports if said else set()
-    doubtful = len(shared.doubtful - out - set(said.free if said else ()))
+    said = scene.probed or Probed()
+    out = shared.open_ports.intersection(said.blocked)
+    doubtful = len(shared.doubtful.difference(out, said.free, said.shared))
     blocked = shared.blocked_ports + len(out)
     return Pool(
         key=None,
@@ -156,9 +217,9 @@ def key_id(key: Key) -> KeyId:
 def _pool(key: Key, scene: Scene, inside: Groups, settings: Settings, shared: Buckets) -> Pool:
     """Return the ports of one key by who holds them; the key's figures are after the probe."""
     mine = own_sockets(key_id(key), inside, settings, scene.read.features)
-    said = scene.probed
-    own = shared.open_ports.intersection(set().union(*mine.held))
-    own -= set(said.blocked) if said else set()
+    said = scene.probed or Probed()
+    tuples = eligible(settings).intersection(set().union(*mine.held))
+    own = (tuples & shared.open_ports).difference(said.blocked)
     # Such a TIME_WAIT gives its port back only if its socket did not bind first, either.
     doubtful = [
         port
@@ -166,14 +227,19 @@ def _pool(key: Key, scene: Scene, inside: Groups, settings: Settings, shared: Bu
         if port in shared.open_ports - own and (port in shared.doubtful or not surely)
     ]
     own_doubtful = min(len(doubtful), key.doubtful_ports)
+    alone = min(len(own), key.held_ports)
+    both = min(len(tuples - own), key.held_ports - alone)
     return Pool(
         key=key,
         eligible=key.eligible_ports,
-        own=min(len(own), key.held_ports),
-        blocked=max(key.held_ports - len(own), 0),
+        own=alone + both,
+        blocked=key.held_ports - alone,
         own_doubtful=own_doubtful,
         blocked_doubtful=key.doubtful_ports - own_doubtful,
         free=key.free_ports,
+        both=both,
+        both_doubtful=len((own & shared.doubtful).difference(said.free, said.shared)),
+        shared=len(said.shared) + len(shared.open_ports - shared.doubtful),
     )
 
 

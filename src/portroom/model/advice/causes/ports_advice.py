@@ -27,6 +27,11 @@ BIND_LATER = (
     "listeners out of the range."
 )
 
+UNBLOCK_FIRST = (
+    "See first to the programs that bind before they connect, and to listeners in the range: "
+    "while their ports are out for all, no other destination or local address has any to give."
+)
+
 MORE_PLACES = "more destination addresses or ports, or more local addresses, have as many again"
 
 
@@ -85,7 +90,7 @@ def more_room(key: Key, scene: Scene) -> Advice:
         return Advice(
             f"{one.remedy} A wider range has more ports for each destination; its plan tells what "
             "it would meet.",
-            command(scene, "set", f"range={WIDE_RANGE}", "--dry-run"),
+            command(scene, "set", f"range={WIDE_RANGE}", "--reserve", "--dry-run"),
         )
     return Advice(one.remedy, command(scene, "sessions", "--remote", remote_of(key)))
 
@@ -106,11 +111,29 @@ def settle(key: Key, scene: Scene) -> Advice:
     )
 
 
+def ask_the_kernel(asked: ExplainQuestion, scene: Scene) -> Advice:
+    """Return how the doubt whether a destination's ports are out for all is settled."""
+    remote = ("--remote", asked.remote) if asked.remote else ()
+    return Advice(
+        "Let the kernel itself be asked, without a packet: leave out --no-probe.",
+        command(scene, "explain", asked.error or NOT_AVAILABLE, *remote),
+    )
+
+
 def name_it(asked: ExplainQuestion, scene: Scene) -> Advice:
     """Return how the doubt about any destination is settled: by naming one."""
     return Advice(
         "Name the destination that fails: then the kernel itself is asked.",
         command(scene, "explain", asked.error or NOT_AVAILABLE, "--remote", "ADDRESS:PORT"),
+    )
+
+
+def name_source(asked: ExplainQuestion, key: Key, scene: Scene) -> Advice:
+    """Return how a program that goes from another local address is asked about."""
+    words = ("--remote", remote_of(key), "--from", key.local_address)
+    return Advice(
+        f"If the program binds {key.local_address}, name it: then that is what is judged.",
+        command(scene, "explain", asked.error or NOT_AVAILABLE, *words),
     )
 
 

@@ -37,9 +37,33 @@ def held_by_own(pool: Pool, key: Key) -> str:
         f"{_share(pool.own, pool.eligible)} held by connections from {key.local_address} to "
         f"{remote_of(key)}: {states_words(key.states)}."
     )
-    if pool.blocked:
-        text += f" The other {pool.blocked:,} {are(pool.blocked)} blocked for every destination."
+    if pool.both:
+        text += f" {_of_them(pool)} blocked for every other destination as well."
+    others = pool.blocked - pool.both
+    if others:
+        text += f" The other {others:,} {are(others)} blocked for every destination."
     return text + owners_words(key.owners)
+
+
+def from_another(pool: Pool, key: Key, other: Pool, full: Key) -> str:
+    """Return that a key from another local address is full, and the one of the route is not."""
+    return (
+        f"Only for a program that binds {full.local_address}: {_lowered(held_by_own(other, full))} "
+        f"From {key.local_address}, which the route gives, {_lowered(_free(pool))}."
+    )
+
+
+def _of_them(pool: Pool) -> str:
+    """Return how many of the destination's own ports are blocked, with the verb."""
+    if pool.both == pool.own:
+        return "That one is" if pool.own == 1 else f"All {pool.own:,} are"
+    least = "At least " if pool.both_doubtful else ""
+    return f"{least}{pool.both:,} of them {are(pool.both)}"
+
+
+def _lowered(sentence: str) -> str:
+    """Return a sentence to stand within another."""
+    return sentence[:1].lower() + sentence[1:]
 
 
 def nearly(pool: Pool, key: Key) -> str:
@@ -57,6 +81,11 @@ def not_by_own(pool: Pool, key: Key) -> str:
         return NONE_ELIGIBLE
     if pool.free:
         return f"{_free(pool)} towards {remote_of(key)} from {key.local_address}."
+    if pool.both:
+        return (
+            f"Connections to {remote_of(key)} hold {pool.own:,} of {count(pool.eligible, 'port')}. "
+            f"{_of_them(pool)} out for every destination."
+        )
     held = f"only {pool.own:,}" if pool.own else "none"
     return f"Connections to {remote_of(key)} itself hold {held} of {count(pool.eligible, 'port')}."
 
@@ -66,8 +95,10 @@ def blocked(pool: Pool, scene: Scene) -> str:
     if not pool.blocked:
         return f"None of {count(pool.eligible, 'port')} is surely free."
     text = f"{_share(pool.blocked, pool.eligible)} out for every destination{_by(pool, scene)}."
-    if pool.own:
-        text += f" Connections to the destination itself hold {pool.own:,}."
+    if pool.both and pool.key:
+        text += f" Connections to {remote_of(pool.key)} itself hold {pool.both:,} of them."
+    if pool.own_alone:
+        text += f" Connections to the destination itself hold {pool.own_alone:,} others."
     return text + owners_words(everybody(scene))
 
 
@@ -76,10 +107,24 @@ def not_blocked(pool: Pool) -> str:
     if not pool.eligible:
         return NONE_ELIGIBLE
     kept = f"{pool.blocked:,} {are(pool.blocked)}" if pool.blocked else "none is"
+    known = "known to be " if pool.both_doubtful or pool.blocked_doubtful else ""
     if pool.free:
-        return f"{_free(pool)}; {kept} blocked for every destination."
+        return f"{_free(pool)}; {kept} {known}blocked for every destination."
     only = "only " if pool.blocked else ""
-    return f"Of {count(pool.eligible, 'port')} {only}{kept} blocked for every destination."
+    text = f"Of {count(pool.eligible, 'port')} {only}{kept} {known}blocked for every destination"
+    if pool.shared:
+        text += f"; one that nobody is connected to has {count(pool.shared, 'port')} at least"
+    return f"{text}."
+
+
+def both_doubt(pool: Pool) -> str:
+    """Return that ports of the destination may be out for all others, too."""
+    doubtful = count(pool.both_doubtful, "port")
+    were = "was" if pool.both_doubtful == 1 else "were"
+    return (
+        f"The kernel does not tell whether {doubtful} of connections to the destination itself "
+        f"{were} bound before connect(), and so out for every other one as well."
+    )
 
 
 def doubt(pool: Pool, scene: Scene) -> str:

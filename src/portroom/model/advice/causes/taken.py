@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from portroom.model.advice.causes.table import IN_USE, Advice, found, possible, ruled_out, unknown
 from portroom.model.advice.causes.words import (
@@ -14,9 +14,11 @@ from portroom.model.advice.causes.words import (
     owner_words,
     states_words,
 )
+from portroom.model.advice.refusals import FEW_PORTS
 from portroom.model.facts.explanation import Cause, ExplainQuestion
 from portroom.model.facts.gaps import Gap, part_or_none
 from portroom.model.facts.scene import Holding, Scene
+from portroom.model.facts.snapshot import Settings
 from portroom.model.facts.sockets import Owner, Protocol, is_wildcard, packed_address
 from portroom.model.laws.overlap import overlaps
 
@@ -64,8 +66,7 @@ def port_held_by_outgoing(asked: ExplainQuestion, scene: Scene) -> Cause | None:
     numbers = {"port": port, "sockets": len(sure or maybe)}
     if not sure and not maybe:
         return ruled_out(OUTGOING, f"No outgoing connection is in the way of {_where(asked)}.")
-    words = command(scene, "set", f"reserved+={port}", "--persist", "--dry-run")
-    advice = Advice(_outgoing_remedy(sure or maybe), words)
+    advice = _keep_free(port, sure or maybe, scene)
     if sure:
         return found(OUTGOING, _held(asked, sure), advice, numbers)
     text = f"{_held(asked, maybe)} Whether that is in the way, the kernel does not tell."
@@ -119,9 +120,7 @@ def _is_outgoing(one: Holding, port: int, scene: Scene, *, listened: bool) -> bo
     """
     if one.outgoing is not None or one.remote is None:
         return bool(one.outgoing)
-    settings = part_or_none(scene.read.settings)
-    chosen = settings is None or (port in settings.ephemeral and port not in settings.reserved)
-    return chosen and not listened
+    return _may_choose(port, scene) and not listened
 
 
 def _overlap(asked: ExplainQuestion, one: Holding) -> bool | None:
@@ -177,11 +176,35 @@ def _taken_remedy(sockets: Sequence[Holding]) -> str:
     )
 
 
-def _outgoing_remedy(sockets: Sequence[Holding]) -> str:
-    """Return what to do about a port that the kernel gave to an outgoing connection."""
+def _keep_free(port: int, sockets: Sequence[Holding], scene: Scene) -> Advice:
+    """Return what to do about a port that an outgoing connection has, however it got it."""
     ended = all(one.state == "TIME_WAIT" for one in sockets)
     now = "It is over in at most 60 seconds." if ended else "End that connection."
-    return (
+    if not _may_choose(port, scene):
+        return Advice(
+            f"{now} The kernel does not choose {port}: the program named it itself, with bind(). "
+            "Let it leave the choice to the kernel, or name another port.",
+            command(scene, "sessions", "--local", f":{port}"),
+        )
+    return Advice(
         f"{now} So that it does not happen again, reserve the port, or use one outside of the "
-        f"range: the kernel chose it. {CONNECTED_FROM_WILDCARD}"
+        f"range: the kernel chose it. {CONNECTED_FROM_WILDCARD}",
+        command(scene, "set", f"reserved+={port}", *_reserve_options(scene), "--dry-run"),
     )
+
+
+def _reserve_options(scene: Scene) -> Iterator[str]:
+    """Yield what the command that reserves a port needs, so as not to be refused."""
+    settings = scene.read.settings
+    if scene.read.netns.kind == "host":
+        yield "--persist"  # boot files reach the host's namespace alone
+    if isinstance(settings, Settings):
+        reserved = len(settings.reserved.within(settings.ephemeral))
+        if settings.ephemeral.ports - reserved <= FEW_PORTS:
+            yield "--force"
+
+
+def _may_choose(port: int, scene: Scene) -> bool:
+    """Say whether the kernel may choose a port by itself, as far as the range is known."""
+    settings = part_or_none(scene.read.settings)
+    return settings is None or (port in settings.ephemeral and port not in settings.reserved)

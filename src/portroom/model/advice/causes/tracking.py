@@ -12,7 +12,7 @@ from portroom.model.advice.causes.table import (
     ruled_out,
     unknown,
 )
-from portroom.model.advice.causes.words import are, count, gap_words, percent
+from portroom.model.advice.causes.words import are, count, gap_words, percent, tool
 from portroom.model.facts.explanation import Cause, ExplainQuestion
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.ports import LAST_PORT, PortRange
@@ -35,11 +35,12 @@ MORE_ENTRIES = (
     "tracking."
 )
 
-WIDER = Advice(
+WIDER = (
     "The ports are counted for each translated address and destination: translate to more "
-    "addresses, widen the ports of the rule, or let clients keep their connections open.",
-    "conntrack -S",
+    "addresses, widen the ports of the rule, or let clients keep their connections open."
 )
+
+REFUSED_ENTRIES = "conntrack -S"
 
 
 def conntrack_full(asked: ExplainQuestion, scene: Scene) -> Cause | None:
@@ -61,10 +62,11 @@ def conntrack_full(asked: ExplainQuestion, scene: Scene) -> Cause | None:
     lost = f"; while looking {count(dropped, 'packet')} were dropped" if dropped else ""
     if used >= limit or (used >= NEAR_FULL_RATIO * limit and dropped):
         text += f": the table is full{lost}. New TCP connections time out, UDP sends get EPERM."
-        return found(TABLE_FULL, text, Advice(MORE_ENTRIES, COUNTED), figures)
+        return found(TABLE_FULL, text, Advice(MORE_ENTRIES, tool(scene, COUNTED)), figures)
     doubt = _doubt(used, limit, dropped, early)
     if doubt:
-        return possible(TABLE_FULL, f"{text}{doubt}.", Advice(MORE_ENTRIES, COUNTED), figures)
+        advice = Advice(MORE_ENTRIES, tool(scene, COUNTED))
+        return possible(TABLE_FULL, f"{text}{doubt}.", advice, figures)
     quiet = ", and no packet was dropped while looking" if rise else ""
     return ruled_out(TABLE_FULL, f"{text}{quiet}.", figures)
 
@@ -91,7 +93,7 @@ def _not_counted(scene: Scene) -> Cause:
         return unknown(
             TABLE_FULL,
             f"How many connections are tracked could not be read: {gap_words(gap)}.",
-            COUNTED,
+            tool(scene, COUNTED),
         )
     return ruled_out(TABLE_FULL, "Connections are not tracked in this namespace.")
 
@@ -115,10 +117,10 @@ def snat_exhausted(asked: ExplainQuestion, scene: Scene) -> Cause | None:
     rise = _rise(scene)
     failed = rise.insert_failed if rise else 0
     if isinstance(scene.translations, Gap):
-        return _not_listed(scene.translations, failed)
+        return _not_listed(scene, scene.translations, failed)
     about = [one for one in scene.translations if _is_about(one, asked, scene)]
     if not about:
-        return _no_translation(asked, failed)
+        return _no_translation(asked, scene, failed)
     one = max(about, key=_filled)
     ports = one.ports or SNAT_PORTS
     ratio = _filled(one)
@@ -130,14 +132,19 @@ def snat_exhausted(asked: ExplainQuestion, scene: Scene) -> Cause | None:
         )
     if ratio >= 1 or (ratio >= SEARCH_RATIO and failed):
         text += " New ones are dropped: the client times out, it never sees EADDRNOTAVAIL."
-        return found(SNAT, text, WIDER, numbers)
+        return found(SNAT, text, _wider(scene), numbers)
     if ratio >= SEARCH_RATIO:
         text += " The search for a port gives up after 248 tries, so that some fail before all "
         text += "are held."
-        return possible(SNAT, text, WIDER, numbers)
+        return possible(SNAT, text, _wider(scene), numbers)
     if failed:
-        return possible(SNAT, f"{text} Two packets that race fail so, too.", WIDER, numbers)
+        return possible(SNAT, f"{text} Two packets that race fail so, too.", _wider(scene), numbers)
     return ruled_out(SNAT, text, numbers)
+
+
+def _wider(scene: Scene) -> Advice:
+    """Return what helps where translations find no port."""
+    return Advice(WIDER, tool(scene, REFUSED_ENTRIES))
 
 
 def _filled(one: Translation) -> float:
@@ -169,18 +176,18 @@ def _translation_words(one: Translation, ports: PortRange) -> str:
     )
 
 
-def _not_listed(gap: Gap, failed: int) -> Cause:
+def _not_listed(scene: Scene, gap: Gap, failed: int) -> Cause:
     """Return the verdict where the translated connections may not be listed."""
     text = f"The translated connections could not be read: {gap_words(gap)}."
     if failed:
         text += (
             f" {count(failed, 'connection')} could not be entered while looking (insert_failed)."
         )
-        return possible(SNAT, text, WIDER, {"insert_failed_now": failed})
-    return unknown(SNAT, text, "conntrack -S")
+        return possible(SNAT, text, _wider(scene), {"insert_failed_now": failed})
+    return unknown(SNAT, text, tool(scene, REFUSED_ENTRIES))
 
 
-def _no_translation(asked: ExplainQuestion, failed: int) -> Cause:
+def _no_translation(asked: ExplainQuestion, scene: Scene, failed: int) -> Cause:
     """Return the verdict where nothing is translated towards the destination."""
     to = f" to {asked.remote}" if asked.remote else ""
     text = f"This namespace translates the source of no connection{to}"
@@ -189,7 +196,7 @@ def _no_translation(asked: ExplainQuestion, failed: int) -> Cause:
             SNAT,
             f"{text} now, but {count(failed, 'connection')} could not be entered while looking "
             "(insert_failed): a translation without a port, or two packets that race.",
-            WIDER,
+            _wider(scene),
             {"insert_failed_now": failed},
         )
     return ruled_out(SNAT, f"{text}; a gateway on the way may.")

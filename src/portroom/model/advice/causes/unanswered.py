@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from portroom.model.advice.causes.pools import remotes, went
 from portroom.model.advice.causes.table import (
-    TIMED_OUT,
     Advice,
     Figures,
     found,
@@ -18,7 +16,14 @@ from portroom.model.advice.causes.table import (
     unknown,
 )
 from portroom.model.advice.causes.tracking import conntrack_full, snat_exhausted
-from portroom.model.advice.causes.words import command, count, gap_words, owners_words, percent
+from portroom.model.advice.causes.words import (
+    command,
+    count,
+    gap_words,
+    owners_words,
+    percent,
+    tool,
+)
 from portroom.model.facts.explanation import FOUND, Cause, ExplainQuestion
 from portroom.model.facts.gaps import Gap, part_or_none
 from portroom.model.facts.scene import NetCounts, Pulse, Reached, Scene
@@ -73,8 +78,8 @@ def accept_queue_full(asked: ExplainQuestion, scene: Scene) -> Cause | None:
     if asked.remote is not None and not any(map(_is_here, went(scene))):
         return unknown(
             QUEUE,
-            f"{asked.remote} is not on this host: only there its accept queue can be seen.",
-            f"portroom explain {TIMED_OUT} --remote {shlex.quote(asked.remote)}",
+            f"{asked.remote} is not in this namespace: its accept queue can only be seen where it "
+            "listens, with the same question.",
         )
     queues = [one for one in _queues(scene) if _serves(one, asked, scene)]
     if not queues:
@@ -183,10 +188,10 @@ def no_answer(asked: ExplainQuestion, scene: Scene) -> Cause | None:
         to = f" to {asked.remote}" if asked.remote else ""
         return ruled_out(SILENT, f"No connection{to} waits for an answer now (SYN_SENT).")
     there, sockets = max(waiting.items(), key=lambda entry: (entry[1], entry[0]))
-    return _silent(there, sockets, every[there], _explained(asked, scene))
+    return _silent(there, sockets, every[there], _explained(asked, scene), scene)
 
 
-def _silent(there: Remote, sockets: int, total: int, other: str) -> Cause:
+def _silent(there: Remote, sockets: int, total: int, other: str, scene: Scene) -> Cause:
     """
     Return the verdict about connections that wait for one destination.
 
@@ -195,6 +200,7 @@ def _silent(there: Remote, sockets: int, total: int, other: str) -> Cause:
         sockets: Connections to it that wait.
         total: All connections to it.
         other: The cause on this host that explains them, "" where there is none.
+        scene: Where it was seen.
     """
     family, packed = there
     remote = Endpoint(address_text(family, packed[:16]), int.from_bytes(packed[16:], "big"))
@@ -207,9 +213,10 @@ def _silent(there: Remote, sockets: int, total: int, other: str) -> Cause:
     if other:
         return ruled_out(SILENT, f"{text} That comes from {other}.", figures)
     advice = Advice(
-        "The packets are lost on the way, a firewall drops them, or the host there is down or its "
-        "own queue is full. Look there, and at what stands between.",
-        f"ip {'-6 ' if family is Family.IPV6 else ''}route get {remote.address}",
+        "The packets are lost on the way, a firewall drops them (one of this host, too: TCP does "
+        "not get EPERM for it, but waits), or the host there is down or its own queue is full. "
+        "Look there, and at what stands between.",
+        tool(scene, f"ip {'-6 ' if family is Family.IPV6 else ''}route get {remote.address}"),
     )
     if sockets >= PILE and sockets >= PILE_SHARE * total:
         return found(SILENT, text, advice, figures)

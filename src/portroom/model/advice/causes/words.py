@@ -9,10 +9,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 
+from portroom.model.advice.commands import inside
 from portroom.model.advice.wording import count, listed, owner_words
 from portroom.model.facts.answers import Key
 from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
-from portroom.model.facts.scene import Scene
+from portroom.model.facts.scene import ProcessSeen, Scene
 from portroom.model.facts.snapshot import NetnsId
 from portroom.model.facts.sockets import Endpoint, Owner
 
@@ -95,7 +96,15 @@ def remote_of(key: Key) -> str:
 
 def command(scene: Scene, *words: str) -> str:
     """Return a portroom command that looks where the scene was read."""
+    process = scene.process
+    if words[0] == "explain" and isinstance(process, ProcessSeen):
+        return f"portroom {shlex.join(words)} --pid {process.owner.pid}"
     return f"portroom {shlex.join(words)}{option(scene)}"
+
+
+def tool(scene: Scene, words: str) -> str:
+    """Return a command of another program that looks where the scene was read."""
+    return inside(words, scene.read.netns) if option(scene) else words
 
 
 def option(scene: Scene) -> str:
@@ -156,4 +165,5 @@ __all__ = [
     "remote_of",
     "same_netns",
     "states_words",
+    "tool",
 ]

@@ -5,6 +5,7 @@ import pytest
 from portroom.model.facts.explanation import FOUND, POSSIBLE, RULED_OUT, UNKNOWN
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.scene import Address, Holding, Reached
+from portroom.model.facts.snapshot import NetnsId
 from portroom.model.facts.sockets import Endpoint, Protocol
 from tests.unit.made_causes import NOT_AVAILABLE, PORTS, THERE, of
 from tests.unit.made_groups import HERE, table
@@ -168,3 +169,41 @@ def test_a_way_that_exists_rules_it_out_and_none_asked_for_is_unknown():
     assert RULED_OUT == of().verdict("no_source_address")
     assert UNKNOWN == of(to=None).verdict("no_source_address")
     assert UNKNOWN == of(reached=Gap("route", "EPERM")).verdict("no_source_address")
+
+
+@pytest.mark.parametrize(
+    ("remote", "error", "told"),
+    [
+        ("fe80::1", "EINVAL", "an address of one link needs the device"),
+        ("2001:db8::9", "EINVAL", "its route is a black hole"),
+        ("2001:db8::9", "EACCES", "a route or a rule prohibits it"),
+        ("2001:db8::9", "EHOSTUNREACH", "a route says that it cannot be reached"),
+        ("127.0.0.1", "ENETUNREACH", "the device lo is down"),
+        ("198.51.100.1", "ENETUNREACH", "there is no route"),
+    ],
+)
+def test_each_refusal_of_the_way_has_its_own_words(remote, error, told):
+    """Only one of them is want of a route."""
+    cause = of(reached=(reached(error, Endpoint(remote, 80)),)).causes()["no_source_address"]
+
+    assert POSSIBLE == cause.verdict
+    assert told in cause.sentence
+    assert ("no route" in told) is ("no route" in cause.sentence)
+
+
+def test_an_address_that_cannot_be_bound_leaves_no_word_of_the_way():
+    """No local address was there to go from."""
+    refused = Address(address="192.0.2.77", error=NOT_AVAILABLE)
+    case = of(asked={"from_address": "192.0.2.77"}, address=refused)
+
+    assert "bind() to 192.0.2.77 fails before" in case.causes()["no_source_address"].sentence
+
+
+def test_commands_of_other_programs_run_where_the_scene_was_read():
+    """On the host they would tell of the host."""
+    shop = NetnsId("shop", 5, 6, "named")
+    case = of(reached=(reached("ENETUNREACH"),), settings={"netns": shop})
+
+    assert "ip netns exec shop ip -6 route get 2001:db8::9" == (
+        case.causes()["no_source_address"].command
+    )

@@ -120,3 +120,14 @@ def test_rules_of_a_firewall_are_never_guessed():
     assert (UNKNOWN, "nft list ruleset") == (plain.verdict, plain.command)
     assert "SELinux" not in plain.sentence
     assert "ausearch" in enforcing.causes()["firewall_refuses"].sentence
+
+
+def test_a_firewall_that_drops_is_no_eperm_of_tcp():
+    """connect() waits for an answer then; a UDP send fails at once."""
+    tcp = of(error="EPERM", asked={"protocol": Protocol.TCP}).causes()["firewall_refuses"]
+    udp = of(error="EPERM", asked={"protocol": Protocol.UDP}).causes()["firewall_refuses"]
+
+    assert "from a firewall" not in tcp.sentence
+    assert "drops gets ETIMEDOUT" in tcp.sentence
+    assert "from a firewall that drops what a UDP socket" in udp.sentence
+    assert "ETIMEDOUT" not in udp.sentence

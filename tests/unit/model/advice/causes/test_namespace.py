@@ -7,7 +7,14 @@ from portroom.model.facts.answers import Key
 from portroom.model.facts.explanation import FOUND, POSSIBLE, RULED_OUT, UNKNOWN
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.ports import PortRange
-from portroom.model.facts.scene import Elsewhere, NamespaceRange, ProcessSeen, Reached
+from portroom.model.facts.scene import (
+    Address,
+    Elsewhere,
+    NamespaceRange,
+    ProcessSeen,
+    Reached,
+    UnixBacklog,
+)
 from portroom.model.facts.snapshot import NetnsId
 from portroom.model.facts.sockets import Endpoint, Protocol
 from portroom.model.facts.surroundings import OpenFiles
@@ -149,3 +156,16 @@ def test_udp_has_no_eaddrnotavail_for_want_of_a_port():
     case = of(to=there, asked={"protocol": Protocol.UDP}, elsewhere=elsewhere(key()))
 
     assert None is case.verdict(NAME)
+
+
+def test_a_named_port_or_a_sure_cause_leaves_no_word_of_pools_elsewhere():
+    """A full pool of another namespace cannot give such a failure."""
+    there = elsewhere(key(operation="bind0", remote=None))
+    named = of(error=IN_USE, to=None, asked={"from_port": 8082}, elsewhere=there)
+    refused = Address(address="192.0.2.77", error=NOT_AVAILABLE)
+    sure = of(asked={"from_address": "192.0.2.77"}, address=refused, elsewhere=elsewhere(key()))
+    unix = UnixBacklog(path="/run/web.sock", waiting=2, limit=1)
+    udp = elsewhere(key(protocol="udp", remote=None))
+    backlog = of(error=AGAIN, to=None, backlogs=(unix,), elsewhere=udp)
+
+    assert {None} == {case.verdict(NAME) for case in (named, sure, backlog)}

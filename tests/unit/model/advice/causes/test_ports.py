@@ -7,19 +7,22 @@ from portroom.model.advice.causes.pools import EVERYBODY
 from portroom.model.facts.answers import Key
 from portroom.model.facts.explanation import FOUND, POSSIBLE, RULED_OUT, UNKNOWN
 from portroom.model.facts.gaps import Gap
-from portroom.model.facts.ports import PortRange
-from portroom.model.facts.scene import Address, Reached
+from portroom.model.facts.ports import PortRange, PortSet
+from portroom.model.facts.scene import Address, Probed, Reached
 from portroom.model.facts.snapshot import KeyOwners, NetnsId, Owners
-from portroom.model.facts.sockets import Kind, Protocol, TcpState
+from portroom.model.facts.sockets import Kind, Operation, Protocol, TcpState
+from portroom.model.laws.headroom import KeysWanted, as_key, find_keys
 from tests.unit.made_causes import NOT_AVAILABLE, PORTS, TEN, THERE, WEB, of
 from tests.unit.made_groups import HERE, listener, table
 
 OTHER = ("198.51.100.2", 80)
+TWO = PortSet.of(PORTS[:2])
 
 
 def test_a_key_that_its_own_connections_fill_is_full_and_nothing_is_blocked():
     """TIME_WAIT and ESTABLISHED are told apart, with the next command."""
-    case = of(table(*PORTS[:7], state=TcpState.TIME_WAIT), table(*PORTS[7:]))
+    waits = table(*PORTS[:7], state=TcpState.TIME_WAIT)
+    case = of(waits, table(*PORTS[7:]), shared=set(PORTS[:2]))
     cause = case.causes()["key_full"]
 
     assert FOUND == cause.verdict
@@ -29,7 +32,8 @@ def test_a_key_that_its_own_connections_fill_is_full_and_nothing_is_blocked():
     )
     assert "portroom set tcp_tw_reuse=1 --dry-run" == cause.command
     assert case.causes()["ports_blocked"].sentence == (
-        "Of 10 ports none is blocked for every destination."
+        "Of 10 ports none is known to be blocked for every destination; one that nobody is "
+        "connected to has 2 ports at least."
     )
     assert ["key_full"] == case.found()
     assert 7 == cause.numbers["time_wait_sockets"]
@@ -51,8 +55,8 @@ def test_owners_are_named_with_their_sockets():
         (TcpState.CLOSE_WAIT, "portroom sessions --state CLOSE_WAIT --remote 198.51.100.1:443"),
         (TcpState.SYN_SENT, "portroom explain ETIMEDOUT --remote 198.51.100.1:443"),
         (TcpState.FIN_WAIT2, "portroom sessions --state FIN_WAIT2 --remote 198.51.100.1:443"),
-        (TcpState.ESTABLISHED, "portroom set range=15000-64001 --dry-run"),
-        (TcpState.LAST_ACK, "portroom set range=15000-64001 --dry-run"),
+        (TcpState.ESTABLISHED, "portroom set range=15000-64001 --reserve --dry-run"),
+        (TcpState.LAST_ACK, "portroom set range=15000-64001 --reserve --dry-run"),
     ],
 )
 def test_the_next_command_follows_the_state_of_most_sockets(state, command):
@@ -139,13 +143,73 @@ def test_both_are_found_with_their_shares_where_both_contribute():
     assert (6, 4) == tuple(causes["key_full"].numbers[f"{who}_ports"] for who in ("own", "blocked"))
 
 
+def test_bind_first_connections_of_the_destination_itself_are_both_and_the_graver_leads():
+    """Its ten 4-tuples hold the ports, and nobody else gets one: the numbers agree."""
+    case = of(table(*PORTS), blocked=set(PORTS))
+    causes = case.causes()
+
+    assert ["ports_blocked", "key_full"] == case.found()
+    assert "10 by connections that bound before they connected" in causes["ports_blocked"].sentence
+    assert "to 198.51.100.1:443 itself hold 10 of them" in causes["ports_blocked"].sentence
+    assert "All 10 are blocked for every other destination" in causes["key_full"].sentence
+    assert "more destination addresses" not in causes["key_full"].remedy
+    assert (10, 10, 10) == tuple(
+        causes["key_full"].numbers[f"{who}_ports"] for who in ("own", "blocked", "own_blocked")
+    )
+
+
+def test_without_a_destination_ports_that_are_out_for_all_are_ports_blocked_alone():
+    """A connection to anywhere else would fail as well."""
+    case = of(table(*PORTS), to=None, blocked=set(PORTS))
+
+    assert ["ports_blocked"] == case.found()
+    assert case.causes()["key_full"].sentence == (
+        "Connections to 198.51.100.1:443 hold 10 of 10 ports. All 10 are out for every destination."
+    )
+
+
+def test_a_full_key_that_nobody_was_asked_about_leaves_a_doubt():
+    """Its connections may have bound first: never that none is blocked."""
+    cause = of(table(*PORTS)).causes()["ports_blocked"]
+
+    assert POSSIBLE == cause.verdict
+    assert "whether 10 ports of connections to the destination itself were bound" in cause.sentence
+    assert "portroom explain EADDRNOTAVAIL --remote 198.51.100.1:443" == cause.command
+
+
+def test_a_probe_that_stopped_knows_the_least_that_is_blocked():
+    """One refused, two given: of the others nothing was asked."""
+    case = of(table(*PORTS), blocked={PORTS[0]}, shared=set(PORTS[1:3]))
+
+    assert "At least 1 of them is blocked for every other" in case.causes()["key_full"].sentence
+
+
+def test_a_key_from_another_source_is_full_only_for_programs_that_bind_it():
+    """The route gives an address that has every port."""
+    elsewhere = table(*PORTS, local="192.0.2.2")
+    case = of(elsewhere)
+    both = KeysWanted(Protocol.TCP, Operation.CONNECT, (THERE,))
+    keys = tuple(as_key(one) for one in find_keys(case.scene.read, both).measured)
+    scene = msgspec.structs.replace(case.scene, keys=case.scene.keys + keys)
+    case = case._replace(scene=msgspec.structs.replace(scene, probed=Probed(free=TWO, shared=TWO)))
+    cause = case.causes()["key_full"]
+
+    assert [] == case.found()
+    assert POSSIBLE == cause.verdict
+    assert cause.sentence.startswith("Only for a program that binds 192.0.2.2: all 10 ports")
+    assert cause.command.endswith("--remote 198.51.100.1:443 --from 192.0.2.2")
+    named = case._replace(asked=msgspec.structs.replace(case.asked, from_address="192.0.2.2"))
+    assert ["key_full"] == named.found()
+
+
 def test_one_listener_in_a_whole_range_is_not_to_blame():
     """Less than one of twenty ports did not exhaust the key."""
     hundred = {"ephemeral": PortRange(40000, 40099)}
-    case = of(table(*range(40000, 40099)), listener(40099), settings=hundred)
+    tables = table(*range(40000, 40099)), listener(40099)
+    case = of(*tables, settings=hundred, shared={40000, 40001})
 
     assert ["key_full"] == case.found()
-    assert "Of 100 ports only 1 is blocked" in case.causes()["ports_blocked"].sentence
+    assert "Of 100 ports only 1 is known to be blocked" in case.causes()["ports_blocked"].sentence
 
 
 def test_a_key_that_is_nearly_full_is_possible_once_something_failed():
@@ -254,7 +318,10 @@ def test_every_eligible_port_counts_once():
     numbers = case.causes()["key_full"].numbers
     parts = ("own_ports", "blocked_ports", "doubtful_ports", "free_ports")
 
-    assert TEN.ports == sum(numbers[part] for part in parts)
+    assert TEN.ports == sum(numbers[part] for part in parts) - numbers["own_blocked_ports"]
+    assert (7, 5, 4) == tuple(
+        numbers[part] for part in ("own_ports", "blocked_ports", "own_blocked_ports")
+    )
     assert isinstance(case.scene.keys[0], Key)
 
 

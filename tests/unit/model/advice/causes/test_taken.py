@@ -4,7 +4,9 @@ import pytest
 
 from portroom.model.facts.explanation import FOUND, POSSIBLE, RULED_OUT, UNKNOWN
 from portroom.model.facts.gaps import Gap
+from portroom.model.facts.ports import PortRange
 from portroom.model.facts.scene import Address, Holding
+from portroom.model.facts.snapshot import NetnsId
 from portroom.model.facts.sockets import Endpoint, Protocol
 from tests.unit.made_causes import IN_USE, NOT_AVAILABLE, THERE, WEB, of
 
@@ -51,8 +53,30 @@ def test_an_outgoing_connection_has_the_port_and_reserving_it_helps():
     cause = case.causes()["port_held_by_outgoing"]
 
     assert ["port_held_by_outgoing"] == case.found()
-    assert "portroom set reserved+=40001 --persist --dry-run" == cause.command
+    assert "portroom set reserved+=40001 --persist --force --dry-run" == cause.command
     assert "to 198.51.100.1:443" in cause.sentence
+
+
+def test_a_port_outside_of_the_range_was_named_by_its_program_and_reserving_is_no_help():
+    """The kernel never chooses it; nor one that is reserved already."""
+    outside = wants(8090, socket_on(8090, "TIME_WAIT", outgoing=True))
+    reserved = wants(40001, socket_on(40001, outgoing=True), settings={"reserved": "40001"})
+
+    for case, port in ((outside, 8090), (reserved, 40001)):
+        cause = case.causes()["port_held_by_outgoing"]
+        assert "the program named it itself" in cause.remedy
+        assert f"portroom sessions --local :{port}" == cause.command
+
+
+def test_a_namespace_that_is_not_the_hosts_keeps_nothing_for_its_next_start():
+    """--persist would be refused there; --force is needed where few ports are left."""
+    shop = NetnsId("shop", 5, 6, "named")
+    wide = {"netns": shop, "ephemeral": PortRange(32768, 60999)}
+    case = wants(40001, socket_on(40001, outgoing=True), settings=wide)
+
+    assert "portroom set reserved+=40001 --dry-run --netns shop" == (
+        case.causes()["port_held_by_outgoing"].command
+    )
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_the_queue_of_another_host_cannot_be_seen_from_here():
     there = queue(("0.0.0.0", 443, 9, 1), to=THERE)
 
     assert UNKNOWN == there.verdict(QUEUE)
-    assert "not on this host" in there.causes()[QUEUE].sentence
+    assert "not in this namespace" in there.causes()[QUEUE].sentence
     assert UNKNOWN == of(error="ETIMEDOUT").verdict(QUEUE)
 
 
