@@ -63,9 +63,10 @@ def find_about(calls: Sequence[tuple[CallExit, int | None]], recorder: Recorder)
     recorder.look()
     sockets: dict[tuple[int, int], Told] = {}
     left = [_read_left(call, process, recorder, sockets) for call, process in calls]
-    # Whoever read memory has to know what was done with it until then.
-    recorder.look()
     recorder.look_at_stacks()
+    # Whoever read memory has to know what was done with it until then, and whoever
+    # read stacks, which calls they may be of.
+    recorder.look()
     return [_judge(one, recorder) for one in left]
 
 

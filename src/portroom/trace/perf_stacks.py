@@ -29,6 +29,12 @@ from portroom.trace.tracefs import names_in
 CALLS = tuple(row for row in FAILURES if row.event.startswith("syscalls/"))
 """The same events, and the same conditions, as those that tell of a failure."""
 
+APART_NS = 1_000_000
+"""
+How far apart both kinds of tracing may tell of one call. They take 2 µs; a virtual
+machine may lose its processor in between, and then the stack is not taken for this call's.
+"""
+
 _time = itemgetter(0)
 """When something happened, which is the first thing that each tells."""
 
@@ -41,6 +47,13 @@ class Samples(Protocol):
 
     def close(self) -> None:
         """End."""
+
+
+class Span(NamedTuple):
+    """A call: how it began, and until when its thread began no other one."""
+
+    begin: CallEnter
+    next_ns: int
 
 
 class Copied(NamedTuple):
@@ -82,19 +95,19 @@ class Stacks:
                 copied = Copied(sample.at_ns, call, sample)
                 self._of_thread.setdefault(call.tid, []).append(copied)
 
-    def address_of(self, call: CallExit, begin: CallEnter) -> bytes | None:
+    def address_of(self, call: CallExit, span: Span) -> bytes | None:
         """
         Return the address that a call was given, None where it is not known.
 
         Args:
             call: How it ended. Both kinds of tracing tell of it, one just after the other.
-            begin: How it began.
+            span: How it began, and when the thread did the next thing.
         """
         copied = self._of_thread.get(call.tid, [])
         place = bisect_left(copied, call.at_ns, key=_time)
-        near = [one for one in copied[max(0, place - 1) : place + 1] if is_of(one, call, begin)]
+        near = [one for one in copied[max(0, place - 1) : place + 1] if is_of(one, call, span)]
         nearest = min(near, key=lambda one: abs(one.at_ns - call.at_ns), default=None)
-        return nearest.address_of(begin) if nearest is not None else None
+        return nearest.address_of(span.begin) if nearest is not None else None
 
     def close(self) -> None:
         """End. Safe to call again."""
@@ -109,9 +122,13 @@ class Stacks:
         self._of_thread = {tid: copied for tid, copied in later.items() if copied}
 
 
-def is_of(copied: Copied, call: CallExit, begin: CallEnter) -> bool:
-    """Say whether a stack may be that of a call: of the same outcome, after it began."""
-    return copied.at_ns > begin.at_ns and copied.call._replace(at_ns=call.at_ns) == call
+def is_of(copied: Copied, call: CallExit, span: Span) -> bool:
+    """Say whether a stack is that of a call: of the same outcome, and of no call around it."""
+    return (
+        span.begin.at_ns < copied.at_ns < span.next_ns
+        and abs(copied.at_ns - call.at_ns) <= APART_NS
+        and copied.call._replace(at_ns=call.at_ns) == call
+    )
 
 
 def open_stacks(top: int) -> Stacks:

@@ -28,7 +28,7 @@ from portroom.trace.events import (
     StateChange,
     TraceEvent,
 )
-from portroom.trace.perf_stacks import Stacks
+from portroom.trace.perf_stacks import Span, Stacks
 from portroom.trace.ring import Ring
 
 KEPT_NS = 10_000_000_000
@@ -36,6 +36,8 @@ KEPT_NS = 10_000_000_000
 
 KEPT_EVENTS = 2
 """How a call began, and the change of state in it."""
+
+NEVER_NS = 1 << 64
 
 BLOCK_BITS = 7
 """Memory is told apart by blocks of 128 bytes, struct sockaddr_storage."""
@@ -128,7 +130,11 @@ class Recorder:
 
     def address_of(self, call: CallExit, begin: CallEnter) -> bytes | None:
         """Return the address that the kernel copied when a call failed, None where it did not."""
-        return self._stacks.address_of(call, begin) if self._stacks is not None else None
+        if self._stacks is None:
+            return None
+        done = self._done.get(call.tid, [])
+        later = done[bisect_right(done, call.at_ns, key=_time) :][:1]
+        return self._stacks.address_of(call, Span(begin, later[0].at_ns if later else NEVER_NS))
 
     def has_reused_memory(self, call: CallEnter) -> bool:
         """Say whether the thread passed another address in the same memory since."""
