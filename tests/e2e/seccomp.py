@@ -24,9 +24,9 @@ NAMESPACES = 0x7E020080
 """CLONE_NEW… flags: time, cgroup, uts, ipc, user, pid, net, and mount (0x20000)."""
 
 SYSTEM_CALLS = {
-    "x86_64": {"socket": 41, "clone": 56, "unshare": 272}
+    "x86_64": {"socket": 41, "clone": 56, "unshare": 272, "perf_event_open": 298}
     | {"fsync": 74, "fchmod": 91, "openat": 257, "mkdirat": 258, "renameat": 264},
-    "aarch64": {"socket": 198, "clone": 220, "unshare": 97}
+    "aarch64": {"socket": 198, "clone": 220, "unshare": 97, "perf_event_open": 241}
     | {"fsync": 82, "fchmod": 52, "openat": 56, "mkdirat": 34, "renameat": 38},
 }[platform.machine()]
 
@@ -101,3 +101,8 @@ def no_namespaces() -> None:
     """Let no namespace be made: what needs a trial in one stays unknown."""
     refuse("unshare", error=errno.EPERM)()
     refuse("clone", (0, ANY_BIT, NAMESPACES), error=errno.EPERM)()
+
+
+def no_perf_events() -> None:
+    """Let no event of perf be opened, as most containers do."""
+    refuse("perf_event_open", error=errno.EPERM)()
