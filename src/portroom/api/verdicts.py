@@ -6,6 +6,8 @@ Rules of this file:
   that is dear: of a long time a quarter at most goes into it (ALLOWANCE);
 - what was found out holds for all failures alike until it is found out again;
   where nothing more is to be seen it holds on for KEPT_S;
+- a namespace is told by its inode and its cookie: the inode of one that ended is given
+  to the next one, at once;
 - everything that is kept has a bound: this runs for days.
 """
 
@@ -17,9 +19,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import NamedTuple, TypeVar
 
-from portroom.errors import PortroomError
-from portroom.kernel.namespaces import NetnsRef, inside
-from portroom.kernel.netns_holders import find_holder
+from portroom.errors import InvalidRequestError, PortroomError
+from portroom.kernel.namespaces import NetnsRef, find_again, inside, read_cookie
 from portroom.kernel.snapshot import Wanted, take
 from portroom.model.advice.attribution import (
     Attempt,
@@ -55,6 +56,13 @@ LOOK_S = 0.05
 
 Name = TypeVar("Name", bound=Hashable)
 Kept = TypeVar("Kept")
+
+
+class Place(NamedTuple):
+    """A network namespace; the inode is None where it is not known, or the cookie."""
+
+    inode: int | None
+    cookie: int | None
 
 
 class Reading(NamedTuple):
@@ -116,7 +124,7 @@ class Verdicts:
         self._meanwhile = meanwhile
         self._features = features
         self.unreadable = 0
-        self._readings: OrderedDict[int | None, Reading] = OrderedDict()
+        self._readings: OrderedDict[Place, Reading] = OrderedDict()
         self._verdicts: OrderedDict[Hashable, Verdict] = OrderedDict()
         self._allowance = Allowance(time.monotonic())
 
@@ -130,7 +138,7 @@ class Verdicts:
         cause = told(attempt)
         if cause is not None or not is_judged(attempt):
             return cause
-        alike = (process.netns_inode, attempt)
+        alike = (_place(process), attempt)
         now_s = time.monotonic()
         verdict = self._verdicts.get(alike)
         if not self._allowance.has_any(now_s):
@@ -145,10 +153,21 @@ class Verdicts:
         self._allowance.spend(after_s - now_s)
         return _lasting(verdict, after_s)
 
+    def names_port(self, attempt: Attempt, process: FailedProcess) -> bool:
+        """
+        Say whether a bind of which nothing is known must have asked for one port.
+
+        By the sockets as they were read for its cause.
+        """
+        known = self._readings.get(_place(process))
+        if known is None or known.evidence is None or process.netns_inode is None:
+            return False
+        return known.does(attempt, time.monotonic()) and known.evidence.names_port(attempt)
+
     def _reading(self, attempt: Attempt, process: FailedProcess, now_s: float) -> Reading:
         """Return the sockets of a process's namespace, read again if it is time."""
-        inode = process.netns_inode
-        known = self._readings.get(inode)
+        place = _place(process)
+        known = self._readings.get(place)
         if known is not None and known.does(attempt, now_s):
             return known
         # What was needed once is needed again: both kinds in turn would cost twice.
@@ -158,8 +177,13 @@ class Verdicts:
         self.unreadable += evidence is None
         after_s = time.monotonic()
         reading = Reading(after_s, after_s - now_s, evidence, all_ports)
-        _keep(self._readings, inode, reading, NAMESPACES_KEPT)
+        _keep(self._readings, place, reading, NAMESPACES_KEPT)
         return reading
+
+
+def _place(process: FailedProcess) -> Place:
+    """Return the namespace of a process."""
+    return Place(process.netns_inode, process.netns_cookie)
 
 
 def _judged(attempt: Attempt, process: FailedProcess, evidence: Evidence) -> str | None:
@@ -214,27 +238,39 @@ def _aside(job: Callable[[], Evidence | None], meanwhile: Callable[[], None]) ->
 
 def _read(process: FailedProcess, wanted: Wanted) -> Evidence | None:
     """Return the sockets of a process's namespace, None where they cannot be read."""
-    if process.netns_inode is None:
+    inode = process.netns_inode
+    if inode is None:
         return _or_none(lambda: take(wanted))
-    own = None if process.pid is None else f"/proc/{process.pid}/ns/net"
-    return (own and _read_by(own, process, process.netns_inode, wanted)) or _read_held(
-        process, process.netns_inode, wanted
-    )
+    name = process.netns or f"net:[{inode}]"
+    known = NetnsId(name, process.netns_cookie, inode, "process", process.pid)
+    own = None if process.pid is None else NetnsRef(known, f"/proc/{process.pid}/ns/net")
+    return (own and _read_by(own, wanted)) or _read_held(known, wanted)
 
 
-def _read_held(process: FailedProcess, inode: int, wanted: Wanted) -> Evidence | None:
+def _read_held(known: NetnsId, wanted: Wanted) -> Evidence | None:
     """Return the sockets of a namespace whose process ended, by what else holds it."""
     try:
-        path = find_holder(inode)
+        ref = find_again(known)
     except PortroomError:
         return None
-    return None if path is None else _read_by(path, process, inode, wanted)
+    return None if ref is None else _read_by(ref, wanted)
 
 
-def _read_by(path: str, process: FailedProcess, inode: int, wanted: Wanted) -> Evidence | None:
+def _read_by(ref: NetnsRef, wanted: Wanted) -> Evidence | None:
     """Return the sockets of a namespace that a file opens, None where it is another one now."""
-    known = NetnsId(process.netns or f"net:[{inode}]", None, inode, "process", process.pid)
-    return _or_none(lambda: inside(NetnsRef(known, path), lambda: take(wanted, known)))
+    return _or_none(lambda: inside(ref, lambda: _take(ref.id, wanted)))
+
+
+def _take(known: NetnsId, wanted: Wanted) -> Snapshot:
+    """
+    Return the sockets of the namespace that this thread is in.
+
+    Raises:
+        InvalidRequestError: It is another one, that was given the same inode.
+    """
+    if known.cookie is not None and read_cookie() != known.cookie:
+        raise InvalidRequestError(f"The network namespace {known.name!r} is gone.")
+    return take(wanted, known)
 
 
 def _or_none(read: Callable[[], Snapshot]) -> Evidence | None:

@@ -8,15 +8,18 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
 
 from portroom.api.verdicts import Verdicts
+from portroom.errors import InvalidRequestError
 from portroom.kernel import namespaces
 from portroom.kernel.features import read_features
-from portroom.kernel.netns_names import known_name
+from portroom.kernel.files import PROC
+from portroom.kernel.processes import open_folder, parse_thread_group, read_file
 from portroom.model.advice.attribution import Attempt, is_exhaustion
 from portroom.model.facts.failure import FailedProcess, Failure, FailureCounts
 from portroom.model.facts.questions import WatchQuestion
@@ -35,10 +38,12 @@ UNSEEN = Gap(
 )
 """Said always: what is not seen must not be taken for what does not happen."""
 
-NAMES_KEPT = 1_000
-
 OWN_NAME = "portroom"
-"""What it calls itself: its probe and its trials fail on purpose, which is nobody's failure."""
+"""
+What it calls itself: its probe and its trials fail on purpose, which is nobody's failure.
+
+Anybody may take that name: it is left out only if it is this program, run by this user.
+"""
 
 PENDING = 100_000
 """Failures that wait for their cause: what comes on top waits with the kernel."""
@@ -51,17 +56,18 @@ def watch(question: WatchQuestion) -> Failures:
     Leave the ``with`` block of what is returned to end it.
 
     Raises:
-        InvalidRequestError: There is no such namespace, or the path of the
-            socket is taken.
+        InvalidRequestError: There is no such namespace or process, a name is
+            empty, or the path of the socket is taken.
         NotPermittedError: A right is missing.
         NotSupportedError: This kernel tells no such events.
     """
-    ref = None if question.netns is None else namespaces.find(question.netns)
-    netns = namespaces.identify() if ref is None else ref.id
+    _check_name(question.process)
+    pid = None if question.pid is None else _process_of(question.pid)
+    netns = _netns(question.netns)
     # Asked once, and before: it takes a connect that fails.
     features = read_features()
     with ExitStack() as opened:
-        seen = opened.enter_context(watching(question.pid))
+        seen = opened.enter_context(watching(pid))
         served = None
         if question.socket is not None:
             # Once it is there, what fails is counted.
@@ -92,15 +98,14 @@ class Failures:
         opened: ExitStack,
     ) -> None:
         self._netns = netns
-        self._only = netns.inode if question.netns is not None else None
+        self._only = netns if question.netns is not None else None
         self._matches = None if question.process is None else process_filter(question.process)
         self._seen, self._served, self._opened = seen, served, opened
         self._since = datetime.datetime.now(datetime.UTC)
         self._tally = Tally()
         self._verdicts = Verdicts(self._take_in, features)
         self._pending: list[Raw] = []
-        self._names: dict[int, str | None] = {}
-        self._unmatched = 0
+        self._unmatched = self._unread = self._named = 0
 
     def __enter__(self) -> Self:
         """Return these failures."""
@@ -169,9 +174,9 @@ class Failures:
         """Yield the failures asked for; note those that have ended too early to tell."""
         for raw in found:
             process = raw.process
-            if process.command == OWN_NAME:
+            if _is_own(process):
                 continue
-            if self._only is not None and process.netns_inode != self._only:
+            if self._only is not None and not _is_in(process, self._only):
                 self._unmatched += process.netns_inode is None
             elif self._matches is None or self._matches(process.pid, process.command):
                 yield raw
@@ -189,22 +194,14 @@ class Failures:
             local=None if raw.local is None else Endpoint(*raw.local),
             remote=None if raw.remote is None else Endpoint(*raw.remote),
         )
-        process = self._named(raw.process)
+        process = raw.process
         cause = self._verdicts.cause(attempt, process)
-        failure = _failure(raw, process, cause, offset_ns)
+        if attempt.is_unread_bind:
+            self._unread += 1
+            self._named += self._verdicts.names_port(attempt, process)
+        failure = _failure(raw, cause, offset_ns)
         self._tally.add(failure, exhausted=is_exhaustion(attempt, cause))
         return failure
-
-    def _named(self, process: FailedProcess) -> FailedProcess:
-        """Return a process with the name of its network namespace, if that has one."""
-        inode = process.netns_inode
-        if inode is None or process.netns is not None:
-            return process
-        if inode not in self._names:
-            if len(self._names) >= NAMES_KEPT:
-                self._names.clear()
-            self._names[inode] = _name(inode, process)
-        return msgspec.structs.replace(process, netns=self._names[inode])
 
     def _gaps(self) -> Iterator[Gap]:
         """Yield what was missed so far."""
@@ -217,18 +214,86 @@ class Failures:
                 "anybody could see whether they are meant"
             )
             yield Gap("trace", reason, ("failures_total", "exhausted_total", "counts"))
+        if self._unread:
+            yield Gap("causes", _unread(self._unread, self._named), ("counts.cause",))
         if self._verdicts.unreadable:
             reason = "sockets of a network namespace could not be read when something failed there"
             yield Gap("causes", reason, ("counts.cause",))
 
 
-def _name(inode: int, process: FailedProcess) -> str | None:
-    """Return the name of a namespace: ``host``, a mounted one, else that of the container."""
-    known = known_name(inode)
-    return known.name if known else process.container
+def _check_name(name: str | None) -> None:
+    """
+    Check that a name of processes can be one.
+
+    Raises:
+        InvalidRequestError: It is empty, which no process is called on purpose.
+    """
+    if name is not None and not name.strip():
+        raise InvalidRequestError(
+            f"--process {name!r}: that is no name.", "Name a process, or leave the option out."
+        )
 
 
-def _failure(raw: Raw, process: FailedProcess, cause: str | None, offset_ns: int) -> Failure:
+def _process_of(pid: int) -> int:
+    """
+    Return the process that a number is, or is a thread of.
+
+    Raises:
+        InvalidRequestError: There is no such process any more.
+    """
+    try:
+        folder = open_folder(f"{PROC}/{pid}")
+        try:
+            return parse_thread_group(read_file("status", folder))
+        finally:
+            os.close(folder)
+    except (OSError, ValueError):
+        raise InvalidRequestError(
+            f"No process {pid}: it has ended, or cannot be seen from here.",
+            "`--process NAME` takes a name, also of processes that start later.",
+        ) from None
+
+
+def _netns(name: str | None) -> NetnsId:
+    """Return a namespace by its name, with its cookie; the own one where none is asked for."""
+    if name is None:
+        return namespaces.identify()
+    ref = namespaces.find(name)
+    return namespaces.inside(ref, lambda: namespaces.identify(ref.id))
+
+
+def _is_in(process: FailedProcess, netns: NetnsId) -> bool:
+    """Say whether a process is in a namespace, and not in a later one with its inode."""
+    cookies = {process.netns_cookie, netns.cookie} - {None}
+    return process.netns_inode == netns.inode and len(cookies) <= 1
+
+
+def _is_own(process: FailedProcess) -> bool:
+    """Say whether a process is portroom, run by the same user."""
+    if process.command != OWN_NAME or process.pid is None or process.uid != os.geteuid():
+        return False
+    try:
+        one, own = (Path(PROC, str(pid), "exe").stat() for pid in (process.pid, "self"))
+    except OSError:
+        return False
+    return (one.st_dev, one.st_ino) == (own.st_dev, own.st_ino)
+
+
+def _unread(binds: int, named: int) -> str:
+    """Return what is not known of binds whose address was read too late, as a sentence."""
+    text = (
+        f"what {binds} of the binds with EADDRINUSE asked for was read too late: which port it "
+        "was, and who held it, is not known"
+    )
+    if not named:
+        return text
+    return (
+        f"{text}; {named} of them asked for one port and not for any, as bind() to port 0 had "
+        "half of the range left, unless their sockets had a range of their own"
+    )
+
+
+def _failure(raw: Raw, cause: str | None, offset_ns: int) -> Failure:
     """Return a failure as an Event."""
     local, local_port = raw.local or (None, 0)
     remote, remote_port = raw.remote or (None, None)
@@ -245,5 +310,5 @@ def _failure(raw: Raw, process: FailedProcess, cause: str | None, offset_ns: int
         remote_port=remote_port,
         address_source=raw.address_source,
         cause=cause,
-        process=process,
+        process=raw.process,
     )

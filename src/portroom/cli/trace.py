@@ -231,7 +231,7 @@ class _Shown:
 
     def end(self, last: FailureCounts) -> None:
         """Write the counts; where lines of another form stand before, the sum is talk."""
-        from portroom.cli.output import show, talk, tell
+        from portroom.cli.output import as_data, talk, tell, write
         from portroom.render import failures as screen
         from portroom.render.gaps import as_sentence
 
@@ -239,10 +239,12 @@ class _Shown:
         if self._is_table:
             blank = "" if self._counts_alone else "\n"
             tell(blank + screen.as_text(last, self._look, told), self._look)
-        elif self._counts_alone:
-            show([last], screen, output=self._output, plain=self._plain)
+            return
+        if self._counts_alone:
+            write(as_data([last], screen, self._output, all_netns=False).encode())
         else:
             talk(screen.summary(last))
+        if self._output != "json":
             for gap in last.gaps:
                 if gap not in told:
                     talk(as_sentence(gap))

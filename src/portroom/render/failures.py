@@ -31,7 +31,17 @@ from portroom.render.units import (
 
 __all__ = ["all_as_text", "as_csv_text", "as_json", "as_jsonl", "as_text"]
 
-UNKNOWN, NOTHING = "not known", "-"
+UNKNOWN, UNREAD, NOTHING = "not known", "port not known", "-"
+
+NOT_KNOWN = (
+    "not known: the sockets showed no cause when they were looked at, just after. "
+    "Look at what is there now: portroom explain {error} --pid PID"
+)
+UNREAD_BIND = (
+    "not known (bind, EADDRINUSE): the port was read too late, or whoever held it is gone. "
+    "Look at what is held now: portroom explain EADDRINUSE --pid PID"
+)
+"""What there is to do where the cause is not known."""
 
 COLUMNS = (
     Column("TIME (UTC)"),
@@ -58,6 +68,9 @@ USUAL = (
 )
 """What a column is as wide as: those that come are not known yet. IPv4 fits, IPv6 is cut."""
 
+USUAL_WHERE = "pid:1234567 (gunicorn)"
+"""As it stands where nothing is cut."""
+
 WIDE_ONLY = "ADDRESS BY"
 
 LONGEST_TITLE = max(map(len, (row.title for row in CAUSES.values())))
@@ -78,7 +91,8 @@ class Lines:
             for place, column in enumerate(COLUMNS)
             if style.wide or column.title != WIDE_ONLY
         ]
-        usual = [Cell(text) for text in USUAL]
+        where_usual = {2: USUAL_WHERE} if style.wide else {}
+        usual = [Cell(where_usual.get(place, text)) for place, text in enumerate(USUAL)]
         self._shown, self._widths = fit(places, [usual], style, 0)
 
     def heading(self) -> str:
@@ -93,6 +107,10 @@ class Lines:
         """Return one line; the last column takes what room there is."""
         style, parts = self._style, []
         left = style.width
+        if style.wide:
+            # Nothing is cut: those that come stand below the longest so far.
+            cells = [columns(row[place].text) for place, _ in self._shown]
+            self._widths = [max(both) for both in zip(self._widths, cells, strict=True)]
         for (place, column), width in zip(self._shown, self._widths, strict=True):
             is_last = place == self._shown[-1][0]
             room = max(width, left) if is_last else width
@@ -114,9 +132,22 @@ def _row(failure: Failure) -> tuple[Cell, ...]:
         *(Cell(end) for end in ends(failure)),
         Cell(failure.operation),
         Cell(failure.error, _look(failure.cause)),
-        Cell(failure.cause or UNKNOWN, "" if failure.cause else "dim"),
+        Cell(_cause(failure), "" if failure.cause else "dim"),
         Cell(failure.address_source or ""),
     )
+
+
+def _cause(failure: Failure) -> str:
+    """Return the cause in a word, or what is missing for it."""
+    is_unread = failure.protocol is not None and failure.local_address is None
+    if failure.cause is None and _is_bind_in_use(failure) and is_unread:
+        return UNREAD
+    return failure.cause or UNKNOWN
+
+
+def _is_bind_in_use(failure: Failure | FailureCount) -> bool:
+    """Say whether a bind found in use what it asked for."""
+    return (failure.operation, failure.error) == ("bind", "EADDRINUSE")
 
 
 def ends(failure: Failure) -> tuple[str, str]:
@@ -249,11 +280,16 @@ def _omitted(answer: FailureCounts, style: Style) -> list[str]:
 
 
 def _meanings(answer: FailureCounts, style: Style) -> list[str]:
-    """Return what each cause in the table means, once."""
-    named = dict.fromkeys(count.cause for count in answer.counts if count.cause)
-    return [
-        line for name in named for line in wrap(f"{name}: {CAUSES[name].title}.", style, hang="  ")
-    ]
+    """Return what each cause in the table means, once, and what to do where there is none."""
+    told = dict.fromkeys(_meaning(count) for count in answer.counts)
+    return [line for text in told for line in wrap(text, style, hang="  ")]
+
+
+def _meaning(count: FailureCount) -> str:
+    """Return what the cause of a row means."""
+    if count.cause is not None:
+        return f"{count.cause}: {CAUSES[count.cause].title}."
+    return UNREAD_BIND if _is_bind_in_use(count) else NOT_KNOWN.format(error=count.error)
 
 
 FAILURE_FIELDS = (
@@ -280,6 +316,7 @@ PROCESS_FIELDS = (
     "container",
     "netns",
     "netns_inode",
+    "netns_cookie",
 )
 
 

@@ -118,7 +118,16 @@ class Born(NamedTuple):
         return bool(self.flags & CLONE_THREAD)
 
 
-TraceEvent = StateChange | CallExit | CallEnter | SocketEnter | SocketExit | Born
+class Renamed(NamedTuple):
+    """A thread changed its name, by itself or by exec()."""
+
+    at_ns: int
+    tid: int
+    before: str
+    after: str
+
+
+TraceEvent = StateChange | CallExit | CallEnter | SocketEnter | SocketExit | Born | Renamed
 
 
 class Watched(NamedTuple):
@@ -164,6 +173,13 @@ def _descriptor(at_ns: int, values: tuple[Any, ...]) -> SocketExit:
 def _born(at_ns: int, values: tuple[Any, ...]) -> Born:
     """Return the birth of a thread."""
     return Born(at_ns, *values)
+
+
+def _renamed(at_ns: int, values: tuple[Any, ...]) -> Renamed:
+    """Return a change of name."""
+    tid, *names = values
+    before, after = (name.partition(b"\0")[0].decode("utf-8", "backslashreplace") for name in names)
+    return Renamed(at_ns, tid, before, after)
 
 
 def _returned(*errors: int) -> str:
@@ -212,6 +228,9 @@ BEFORE = (
     Watched("task/task_newtask", "", ("common_pid", "pid", "clone_flags"), _born),
 )
 """What tells more of some failures: it is there for every call, and read when it is needed."""
+
+NAMES = (Watched("task/task_rename", "", ("pid", "oldcomm", "newcomm"), _renamed),)
+"""What tells how a process called itself before. Not ``common_pid``: one may name another."""
 
 
 class Decoder(NamedTuple):

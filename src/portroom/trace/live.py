@@ -19,14 +19,15 @@ import time
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from portroom.errors import NotSupportedError
+from portroom.errors import NotSupportedError, PortroomError
 from portroom.model.facts.snapshot import Gap
-from portroom.trace.events import BEFORE, FAILURES, Watched
+from portroom.trace.events import BEFORE, FAILURES, NAMES, Watched
 from portroom.trace.instance import create, remove_left_overs
 from portroom.trace.pairing import Pairing
 from portroom.trace.perf_stacks import Stacks, open_stacks
 from portroom.trace.raw import Raw
 from portroom.trace.recorder import Recorder
+from portroom.trace.renames import Renames
 from portroom.trace.ring import Ring
 from portroom.trace.teller import Teller
 from portroom.trace.tracefs import open_tracefs, refused
@@ -48,6 +49,10 @@ SMALLEST_KB, LARGEST_KB, TOTAL_KB = 512, 2048, 32768
 Of the buffer of one processor, and of all: a failure takes about 110 bytes, so 512 KB are
 half a second of 10,000 failures a second, all on one processor.
 """
+
+
+NAMES_KB = 64
+"""Of the buffer of names of one processor: 1,000 changes, looked at when something failed."""
 
 
 def buffer_kb(processors: int) -> int:
@@ -100,7 +105,7 @@ class Watch:
             self._ring = _open(opened, top, _Make("", FAILURES, size_kb, False))
             who = Who(top, recorder)
             opened.callback(who.close)
-            self._teller = Teller(who, recorder, pid)
+            self._teller = Teller(who, recorder, Renames(_open_names(opened, top)), pid)
             self._open_poll(opened)
             self._opened = opened.pop_all()
 
@@ -240,6 +245,14 @@ def _without_stacks(why: str) -> Gap:
     """Return what is missed where no stacks are copied."""
     reason = f"an address is seldom known that a call was given in its caller's stack: {why}"
     return Gap("trace", reason, ("counts.remote_address", "counts.remote_port", "counts.cause"))
+
+
+def _open_names(opened: contextlib.ExitStack, top: int) -> Ring | None:
+    """Return the buffer of names, None where this kernel does not tell them."""
+    try:
+        return _open(opened, top, _Make("-names", NAMES, NAMES_KB, True))
+    except PortroomError:
+        return None
 
 
 def _open(opened: contextlib.ExitStack, top: int, make: _Make) -> Ring:

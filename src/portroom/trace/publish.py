@@ -63,11 +63,14 @@ class Published:
         path: Where the socket is to lie.
 
     Raises:
-        InvalidRequestError: Something else lies there, or is served there.
+        InvalidRequestError: There is no path, something else lies there, or is served there.
         NotPermittedError: The folder may not be written.
     """
 
     def __init__(self, path: str) -> None:
+        if not path:
+            # To the kernel no path is a name of its own choice, free for all to connect to.
+            raise InvalidRequestError("--serve '': that is no path.", "Name one.")
         self._path = path
         self._clients: list[Client] = []
         _clear(path)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from portroom.trace.events import CallEnter, CallExit, StateChange
 from portroom.trace.pairing import MEMORY_NS, Pair
 from portroom.trace.raw import AF_INET, AF_INET6, BIND, CONNECT, Address, Raw
 from portroom.trace.recorder import Recorder
+from portroom.trace.renames import Renames
 from portroom.trace.who import Seen, Who
 
 
@@ -41,23 +43,32 @@ class Teller:
     Args:
         who: Finds processes.
         recorder: Knows what came before.
+        renames: Knows what processes called themselves.
         pid: Tell of this process only; None for all but our own.
     """
 
-    def __init__(self, who: Who, recorder: Recorder, pid: int | None = None) -> None:
+    def __init__(
+        self, who: Who, recorder: Recorder, renames: Renames, pid: int | None = None
+    ) -> None:
         self._who = who
         self._recorder = recorder
+        self._renames = renames
         self._pid = pid
 
     def tell(self, pairs: Sequence[Pair]) -> list[Raw]:
         """Return the failures of some pairs, in their order."""
         self._who.refresh()
+        if not pairs:
+            return []
         seen = [(pair, self._who.find(pair.tid, pair.at_ns)) for pair in pairs]
         wanted = [(pair, one) for pair, one in seen if self._is_wanted(one.process)]
         about = self._find_about(wanted)
-        told = (tell_one(pair, one.process, about.get(pair, About())) for pair, one in wanted)
-        if pairs:
-            self._recorder.forget(pairs[-1].at_ns)
+        self._renames.look(time.monotonic_ns())
+        told = [
+            tell_one(pair, self._as_named(pair, one), about.get(pair, About()))
+            for pair, one in wanted
+        ]
+        self._recorder.forget(pairs[-1].at_ns)
         return [raw for raw in told if raw is not None]
 
     def _is_wanted(self, process: FailedProcess) -> bool:
@@ -66,6 +77,10 @@ class Teller:
             return process.pid == self._pid
         # What portroom itself tries while it looks is nobody's failure.
         return process.pid != os.getpid()
+
+    def _as_named(self, pair: Pair, seen: Seen) -> FailedProcess:
+        """Return a process as it called itself when it failed."""
+        return self._renames.as_named(seen.process, pair.at_ns, seen.read_at_ns)
 
     def _find_about(self, seen: Sequence[tuple[Pair, Seen]]) -> dict[Pair, About]:
         """Return what the calls without a change of state were about."""

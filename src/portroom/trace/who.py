@@ -22,28 +22,24 @@ import msgspec
 
 from portroom.kernel.cgroups import NO_CGROUP, Cgroup, parse_cgroup
 from portroom.kernel.files import PROC
-from portroom.kernel.netns_names import describe
 from portroom.kernel.processes import (
     INITIAL_PID_NAMESPACE,
     open_folder,
     parse_stat,
+    parse_thread_group,
     parse_uid,
     read_file,
 )
 from portroom.model.facts.failure import FailedProcess
 from portroom.trace.recorder import Recorder
 from portroom.trace.tracefs import read_whole
+from portroom.trace.where import Where
 
 FRESH_NS = 250_000_000
 """How long what was read of a thread holds: it may exec, or enter another namespace."""
 
-NAME_FRESH_NS = 5_000_000_000
-"""How long the name of a network namespace holds."""
-
 MOST_OPEN = 256
 """Threads whose folder stays open; a process may often have 1,024 descriptors."""
-
-MOST_NAMES = 512
 
 CGROUP_BYTES = 1 << 16
 
@@ -72,7 +68,7 @@ class Who:
         self._proc = proc
         self._seen: dict[int, Seen] = {}
         self._open_folders = 0
-        self._names: dict[int, tuple[str, int]] = {}
+        self._where = Where(proc)
         self.numbers_mean_something = sees_first_namespace(proc)
 
     def find(self, tid: int, at_ns: int) -> Seen:
@@ -125,9 +121,9 @@ class Who:
         if started_after(thread.start_time, at_ns):
             raise ValueError(f"thread {tid} is another one now")
         status = read_file("status", folder)
-        pid = parse_tgid(status)
+        pid = parse_thread_group(status)
         leader = thread if pid == tid else parse_stat(_read_leader(pid, self._proc))
-        cgroup, inode = _read_cgroup(folder), _read_netns(folder)
+        cgroup, place = _read_cgroup(folder), self._where.find(tid, pid, leader.start_time)
         return FailedProcess(
             tid=tid,
             pid=pid,
@@ -136,8 +132,9 @@ class Who:
             uid=parse_uid(status),
             unit=cgroup.unit,
             container=cgroup.container,
-            netns=self._name(inode, pid),
-            netns_inode=inode,
+            netns=place.name,
+            netns_inode=place.inode,
+            netns_cookie=place.cookie,
         )
 
     def _gone(self, tid: int, at_ns: int) -> FailedProcess:
@@ -169,19 +166,6 @@ class Who:
         except OSError:
             return None
 
-    def _name(self, inode: int | None, pid: int) -> str | None:
-        """Return the name of a network namespace, in which the process *pid* is."""
-        if inode is None:
-            return None
-        now_ns = time.monotonic_ns()
-        name, read_at_ns = self._names.get(inode, ("", -NAME_FRESH_NS))
-        if now_ns - read_at_ns > NAME_FRESH_NS:
-            name = describe(inode, pid, self._proc).name
-            while len(self._names) >= MOST_NAMES:
-                del self._names[next(iter(self._names))]
-            self._names[inode] = name, now_ns
-        return name
-
 
 def sees_first_namespace(proc: str = PROC) -> bool:
     """Say whether *proc* has the processes by their numbers in the first pid namespace."""
@@ -202,23 +186,6 @@ def started_after(start_ticks: int, at_ns: int) -> bool:
     """
     asleep_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns()
     return start_ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK") > at_ns + asleep_ns
-
-
-def parse_tgid(status: bytes) -> int:
-    r"""
-    Return the process of a thread, from ``/proc/TID/status``.
-
-    Raises:
-        ValueError: It is not there.
-
-    >>> parse_tgid(b"Name:\tnginx\nTgid:\t7\nNgid:\t0\n")
-    7
-    """
-    # The kernel escapes newlines of the name in this file, so no name can forge a line.
-    _, found, rest = status.partition(b"\nTgid:\t")
-    if not found:
-        raise ValueError(f"expected the status of a thread, got {status[:80]!r}")
-    return int(rest.split(None, 1)[0])
 
 
 def parse_commands(text: str) -> dict[int, str]:
@@ -254,11 +221,3 @@ def _read_cgroup(folder: int) -> Cgroup:
     except OSError:
         return NO_CGROUP
     return parse_cgroup(raw.decode("utf-8", "backslashreplace"))
-
-
-def _read_netns(folder: int) -> int | None:
-    """Return the inode of a thread's network namespace, None where it may not be read."""
-    try:
-        return os.stat("ns/net", dir_fd=folder).st_ino
-    except OSError:
-        return None

@@ -1,5 +1,8 @@
 """Files of processes are parsed whatever a process calls itself."""
 
+import os
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +13,7 @@ from portroom.kernel.processes import (
     may_trace,
     parse_proc_options,
     parse_stat,
+    parse_thread_group,
     parse_uid,
     process_ids,
     read_command,
@@ -51,6 +55,32 @@ def test_the_effective_uid_is_the_owner():
     """
     assert 33 == parse_uid(b"Name:\ta\\nUid:\t1\t1\nUid:\t0\t33\t0\t33\nGid:\t0\n")
     assert parse_uid(b"Name:\tweb\n") is None
+
+
+def test_the_process_of_a_thread_is_read():
+    """
+    Of this one, it is this one.
+    """
+    assert os.getpid() == parse_thread_group(Path("/proc/thread-self/status").read_bytes())
+
+
+@given(st.binary(max_size=200))
+def test_a_status_without_process_is_refused(raw):
+    """
+    Nothing but a ValueError comes out.
+    """
+    try:
+        parse_thread_group(raw)
+    except ValueError:
+        return
+    assert b"\nTgid:\t" in raw
+
+
+def test_a_name_cannot_forge_its_process():
+    """
+    The kernel writes a newline of a name as two letters.
+    """
+    assert parse_thread_group(b"Name:\ta\\nTgid:\t1\nUmask:\t0022\nTgid:\t7\n") == 7
 
 
 def test_the_last_mount_of_proc_counts():

@@ -5,6 +5,7 @@ import io
 import json
 
 import jsonschema
+import msgspec
 import pytest
 
 from portroom.model.facts.questions import WatchQuestion
@@ -69,6 +70,38 @@ def test_wide_cuts_nothing_and_tells_the_source_of_addresses():
 
     assert line.endswith("memory")
     assert "0.0.0.0:8080" in line
+
+
+def test_a_port_that_was_read_too_late_says_so():
+    """Which it was is not known, and so is the cause; what it can be, explain tells."""
+    late = failure(
+        operation="bind",
+        error="EADDRINUSE",
+        errno=98,
+        local_address=None,
+        remote_address=None,
+        remote_port=None,
+        cause=None,
+    )
+    unix = msgspec.structs.replace(late, protocol=None)
+    read = msgspec.structs.replace(late, local_address="0.0.0.0", local_port=8080)
+    words = [lines(one, width=200)[1].split("EADDRINUSE")[1].strip() for one in (late, unix, read)]
+    end = " ".join(failures.as_text(counts([late, UNKNOWN]), Style()).split())
+
+    assert ["port not known", "not known", "not known"] == words
+    assert "portroom explain EADDRINUSE --pid PID" in end
+    assert "portroom explain EADDRNOTAVAIL --pid PID" in end
+
+
+def test_wide_lines_stand_below_each_other():
+    """Those that come after one that is longer than usual stand below it."""
+    short, long = failure(), failure(process=process(unit=None, netns="pid:12345 (a-long-command)"))
+    _, first, second, third = lines(short, long, short, width=80, wide=True)
+
+    assert first.index("10.0.0.10 ") < second.index("10.0.0.10 ") == third.index("10.0.0.10 ")
+    usual = failure(process=process(unit=None, netns="pid:7437 (python)"))
+    heading, line = lines(usual, width=80, wide=True)
+    assert heading.index("FROM") == line.index("10.0.0.10 ")
 
 
 def test_only_a_want_of_ports_is_red():

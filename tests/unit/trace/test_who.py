@@ -2,39 +2,10 @@
 
 import os
 import time
-from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
 
-from portroom.trace.who import parse_commands, parse_tgid, sees_first_namespace, started_after
-
-
-def test_the_process_of_a_thread_is_read():
-    """
-    Of this one, it is this one.
-    """
-    assert os.getpid() == parse_tgid(Path("/proc/thread-self/status").read_bytes())
-
-
-@given(some.binary(max_size=200))
-def test_a_status_without_process_is_refused(raw):
-    """
-    Nothing but a ValueError comes out.
-    """
-    try:
-        parse_tgid(raw)
-    except ValueError:
-        return
-    assert b"\nTgid:\t" in raw
-
-
-def test_a_name_cannot_forge_its_process():
-    """
-    The kernel writes a newline of a name as two letters.
-    """
-    assert parse_tgid(b"Name:\ta\\nTgid:\t1\nUmask:\t0022\nTgid:\t7\n") == 7
+from portroom.trace.who import parse_commands, sees_first_namespace, started_after
 
 
 def test_commands_are_read_with_their_blanks():

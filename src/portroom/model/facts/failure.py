@@ -29,7 +29,8 @@ class FailedProcess(msgspec.Struct, frozen=True, kw_only=True):
     """
     Who failed. ``pid`` is the process, ``tid`` the thread of it.
 
-    None where the process had ended before it could be looked at.
+    None where the process had ended before it could be looked at. An inode of a
+    namespace may be given again, a cookie never is.
     """
 
     tid: int
@@ -41,6 +42,7 @@ class FailedProcess(msgspec.Struct, frozen=True, kw_only=True):
     container: str | None
     netns: str | None
     netns_inode: int | None
+    netns_cookie: int | None = None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
