@@ -7,7 +7,7 @@ import re
 import pytest
 
 from portroom.api.verdicts import READ_AGAIN_S
-from portroom.trace import instance, live, memory
+from portroom.trace import instance, live, memory, perf_ring
 from portroom.trace.publish import MODE
 from tests.docs.pages import ROOT
 
@@ -21,12 +21,14 @@ UNIT = (ROOT / "packaging/systemd/portroom-trace.service").read_text()
 def test_how_much_of_a_process_is_read_is_told():
     """The longest address there is, and no byte more."""
     assert f"at most **{memory.LONGEST_ADDRESS_BYTES} bytes of the process's memory**" in THREATS
+    assert f"**{perf_ring.STACK_BYTES} bytes**" in THREATS
 
 
 def test_what_it_leaves_for_a_while_is_told():
     """Names of the instances, the memory that they take, the mode of the socket."""
     assert f"`{instance.PREFIX}PID` and `{instance.PREFIX}PID-before`" in STATE
     assert f"Up to {live.TOTAL_KB // 1024} MiB of kernel memory each" in STATE
+    assert f"{perf_ring.BUFFER_BYTES >> 10} KiB for each processor" in STATE
     assert f"0{MODE:o}" in STATE
 
 
