@@ -4,8 +4,9 @@ One failure as the kernel told it, before anybody says why it failed.
 Rules of this file:
 
 - what no event tells is None, never guessed;
-- an address is the kernel's own, or was read from the memory of the process just
-  after the call; the second may be another one by then, and says so.
+- an address is the kernel's own, of an event or of the stack that it copied when the
+  call failed, or was read from the memory of the process just after the call; the
+  last may be another one by then, and says so.
 """
 
 from __future__ import annotations
