@@ -167,7 +167,7 @@ def test_ranges_are_those_of_each_namespace(netns):
     def job():
         own = Path("/proc/thread-self/ns/net").stat().st_ino
         with bystander(reserving) as pid:
-            found = {one.netns.inode: one for one in read_ranges(namespaces.survey())}
+            found = {one.netns.inode: one for one in read_ranges(namespaces.survey())[0]}
             return found[own], found[inode_of(pid)]
 
     own, other = netns(job, ip_local_port_range="30000 30999")

@@ -18,6 +18,7 @@ from portroom.kernel.rows import RowsQuery
 from portroom.kernel.snapshot import Wanted, read_key_owners
 from portroom.kernel.surroundings import read_surroundings
 from portroom.model.advice.doctor import diagnose
+from portroom.model.advice.findings.parts import needs_every_range
 from portroom.model.advice.findings.programs import suspects
 from portroom.model.facts.answers import Findings
 from portroom.model.facts.gaps import Gap
@@ -26,6 +27,7 @@ from portroom.model.facts.scene import Probed, Pulse, Scene
 from portroom.model.facts.snapshot import Counters, Snapshot
 from portroom.model.facts.sockets import Protocol, TcpState
 from portroom.model.laws.headroom import KeysWanted, as_key, find_keys, owners_by_key
+from portroom.model.laws.ownership import unread
 
 __all__ = ["begin", "doctor"]
 
@@ -34,6 +36,9 @@ TIGHTEST = 20
 
 ROWS_UP_TO = 50_000
 """TCP sockets up to which each is looked at with its owner; above, only those that may stay."""
+
+AFFECTS = ("findings",)
+"""What a gap of this answer makes uncertain."""
 
 STAYING = frozenset({TcpState.LISTEN, TcpState.BOUND_INACTIVE, TcpState.CLOSE_WAIT})
 
@@ -98,7 +103,15 @@ def _seen(source: Live, *, settle: bool) -> Scene:
         translations=read_translations(TIGHTEST),
         ranges=source.system.ranges(),
     )
+    if needs_every_range(scene):
+        unranged = [Gap(gap.source, gap.reason, AFFECTS) for gap in source.system.unranged]
+        scene = msgspec.structs.replace(scene, read=_with_gaps(scene.read, *unranged))
     return _settled(scene) if settle else scene
+
+
+def _with_gaps(read: Snapshot, *gaps: Gap) -> Snapshot:
+    """Return a Snapshot with what else was not seen."""
+    return msgspec.structs.replace(read, gaps=(*read.gaps, *gaps)) if gaps else read
 
 
 def _watched(scene: Scene, watch_s: float) -> Scene:
@@ -145,9 +158,8 @@ def _settled(scene: Scene) -> Scene:
     try:
         said = probe(NOBODY, NOBODY.address, sorted(ports))
     except (NotSupportedError, InvalidRequestError) as error:
-        gap = Gap("probe", error.message, ("findings",))
-        read = msgspec.structs.replace(scene.read, gaps=(*scene.read.gaps, gap))
-        return msgspec.structs.replace(scene, read=read)
+        gap = Gap("probe", error.message, AFFECTS)
+        return msgspec.structs.replace(scene, read=_with_gaps(scene.read, gap))
     return msgspec.structs.replace(
         scene, probed=Probed(free=PortSet.of(said.free), blocked=PortSet.of(said.held))
     )
@@ -157,11 +169,12 @@ def _answer(scene: Scene) -> Findings:
     """Return the answer: what the rules find in a scene."""
     read = scene.read
     found = diagnose(scene)
+    unseen = unread(read.owners, *AFFECTS)
     return Findings(
         host=read.host,
         taken_at=read.taken_at,
         netns=read.netns,
-        gaps=(*read.gaps, *scene.around.gaps),
+        gaps=(*read.gaps, *([unseen] if unseen else []), *scene.around.gaps),
         findings=found.findings,
         checked=found.checked,
         unchecked=found.unchecked,

@@ -32,9 +32,10 @@ from portroom.model.laws.headroom import (
     owners_by_key,
     settle,
 )
+from portroom.model.laws.ownership import UNREADABLE, unread
 from portroom.model.laws.summary import states_gap, summary
 
-__all__ = ["Live", "Saved", "Source", "headroom", "status", "take_all"]
+__all__ = ["UNREADABLE", "Live", "Saved", "Source", "headroom", "status", "take_all"]
 
 TIGHTEST = 5
 """Keys on the status screen."""
@@ -47,10 +48,6 @@ STATUS_OWNERS_UP_TO = 200_000
 
 SAVED_OWNERS_UP_TO = 50_000
 """Sockets whose owners a saved Snapshot keeps for every key."""
-
-UNREADABLE = (
-    "processes of other users could not be read: that needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
-)
 
 
 def headroom(question: HeadroomQuestion, source: Source) -> Headroom:
@@ -257,11 +254,8 @@ def _owners_gaps(
     if not _wants_owners(read, keys, asked, most):
         hint = f": {_sockets(keys)} sockets, add --owners" if asked is None else ""
         return (Gap("owners", NOT_LOOKED_AT + hint, ("keys.owners",)),)
-    if isinstance(read.owners, Gap):
-        return (read.owners,)
-    if not read.owners.complete:
-        return (Gap("owners", UNREADABLE, ("keys.owners",)),)
-    return ()
+    gap = unread(read.owners, "keys.owners")
+    return () if gap is None else (gap,)
 
 
 def _keys(
@@ -317,9 +311,13 @@ def _status(read: Snapshot, keys: Keys) -> Status:
 
 
 def _unchecked(rules: Sequence[str]) -> Iterator[Gap]:
-    """Yield that some rules need more than this screen reads."""
+    """
+    Yield that some rules need more than this screen reads.
+
+    How many differs between namespaces, so no number is told: one sentence is for all.
+    """
     if rules:
-        hint = f"{NOT_LOOKED_AT}: {len(rules)} rules need more, see portroom doctor"
+        hint = f"{NOT_LOOKED_AT}: some rules need more, see portroom doctor"
         yield Gap("findings", hint, ("findings",))
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from portroom.api.look import UNREADABLE
 from portroom.api.source import Live, Saved, Source
 from portroom.errors import NotSupportedError
 from portroom.kernel.owners import read_owners
@@ -16,6 +15,7 @@ from portroom.kernel.users import read_user_names
 from portroom.model.facts.answers import Sessions
 from portroom.model.facts.snapshot import NOT_LOOKED_AT, Gap, Owners, Rows, Snapshot
 from portroom.model.laws import sessions as law
+from portroom.model.laws.ownership import UNREADABLE
 from portroom.model.laws.sessions import SessionsQuestion
 from portroom.model.laws.summary import states_gap, summary
 

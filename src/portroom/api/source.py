@@ -24,11 +24,13 @@ class System(msgspec.Struct):
     What belongs to the whole system, read once however many namespaces are asked.
 
     ``boot`` is what decides at its next boot, and ``namespaces`` are the ranges of
-    all its namespaces: None until somebody asks.
+    all its namespaces: None until somebody asks. ``unranged`` is why some of these
+    are not among them.
     """
 
     boot: BootFacts | Gap | None = None
     namespaces: tuple[NamespaceRange, ...] | Gap | None = None
+    unranged: tuple[Gap, ...] = ()
 
     def ranges(self) -> tuple[NamespaceRange, ...] | Gap:
         """Return the range of every namespace that may be entered."""
@@ -36,7 +38,9 @@ class System(msgspec.Struct):
             from portroom.kernel.elsewhere import read_ranges
             from portroom.kernel.namespaces import survey
 
-            self.namespaces = read_ranges(survey())
+            found, gap = read_ranges(survey())
+            self.namespaces = found or gap or ()
+            self.unranged = (gap,) if found and gap else ()
         return self.namespaces
 
 

@@ -37,7 +37,7 @@ def complete_name(_: click.Context, __: click.Parameter, begun: str) -> list[str
 @click.command(
     epilog=exit_statuses(
         _1="with --strict: there is a finding",
-        _3="could not be read; with --strict: no finding, but not every rule could look",
+        _3="could not be read; with --strict: none found, and not all was seen",
     )
 )
 @click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_name)
@@ -80,8 +80,12 @@ def doctor(
     answers = [chosen(one, rules) for one in answers]
     myths = [myth for _, myth in rules.values() if myth is not None]
     show(answers, Screen(myths), output=output, plain=plain, all_netns=all_netns, pager=True)
-    for myth in myths if output not in {"table", "wide"} else ():
-        talk(myth_sentence(myth))
+    if output not in {"table", "wide"}:
+        for myth in myths:
+            talk(myth_sentence(myth))
+        # An empty table must not look like a clean bill.
+        if output != "json" and not strict and (missed := unchecked(answers)):
+            talk(f"Not checked in full: {', '.join(missed)}.")
     return judged(answers) if strict else 0
 
 
@@ -154,18 +158,23 @@ def tell_wait(watch_s: float) -> None:
         talk(f"watching the counters for {duration(watch_s)}")
 
 
+def unchecked(answers: Sequence[Findings]) -> list[str]:
+    """Return the rules that did not see all that they need in some namespace, each once."""
+    return list(dict.fromkeys(name for answer in answers for name in answer.unchecked))
+
+
 def judged(answers: Sequence[Findings]) -> int:
     """
     Return the exit status for `--strict`, and tell a doubt.
 
-    A finding, of any severity: 1. None, but not every rule could look: 3.
+    A finding, of any severity: 1. None, but not every rule saw all that it needs: 3.
     """
     from portroom.cli.output import talk
 
     if any(answer.findings for answer in answers):
         return FOUND
-    missed = dict.fromkeys(name for answer in answers for name in answer.unchecked)
+    missed = unchecked(answers)
     if not missed:
         return 0
-    talk(f"Whether there is a finding cannot be decided: not checked: {', '.join(missed)}.")
+    talk(f"Whether there is a finding cannot be decided: not checked in full: {', '.join(missed)}.")
     return UNDECIDED

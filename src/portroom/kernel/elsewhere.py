@@ -52,7 +52,7 @@ AFFECTS = ("causes", "findings")
 Read = TypeVar("Read")
 
 
-def read_ranges(survey: Survey, proc: str = PROC) -> tuple[NamespaceRange, ...] | Gap:
+def read_ranges(survey: Survey, proc: str = PROC) -> tuple[tuple[NamespaceRange, ...], Gap | None]:
     """
     Return the ephemeral range of every namespace that can be entered.
 
@@ -61,11 +61,11 @@ def read_ranges(survey: Survey, proc: str = PROC) -> tuple[NamespaceRange, ...] 
         proc: Where procfs is mounted.
 
     Returns:
-        Those that were entered, at most MOST_NAMESPACES; a Gap where none was.
+        Those that were entered, at most MOST_NAMESPACES, and why others were not.
     """
     visit = _Visit(survey.namespaces)
     found = tuple(visit.each(lambda ref: _range(ref, proc)))
-    return found or visit.gap(survey.gaps) or ()
+    return found, visit.gap(survey.gaps)
 
 
 def _range(ref: NetnsRef, proc: str) -> NamespaceRange:

@@ -120,16 +120,22 @@ def headline(found: Sequence[Found], answers: Sequence[Findings], style: Style) 
         text = f"{plural(len(found), 'finding')}{where}: {joined(words)}."
         look = LOOKS[found[0].finding.severity]
     else:
-        text, look = _nothing(answers), "yellow" if _names(answers, "unchecked") else "green"
+        text, look = f"{_nothing(answers)}.", "yellow" if _names(answers, "unchecked") else "green"
     return [paint(line, look, style) for line in wrap(text, style)]
 
 
 def _nothing(answers: Sequence[Findings]) -> str:
-    """Return that nothing was found, how many rules looked and which could not."""
-    missed = _names(answers, "unchecked")
-    looked = [name for name in _names(answers, "checked") if name not in missed]
-    text = f"No finding; {plural(len(looked), 'rule')} looked"
-    return f"{text}, {number(len(missed))} could not: {joined(missed)}." if missed else f"{text}."
+    """Return that nothing was found, how many rules looked, and which did not see all."""
+    missed, looked = _names(answers, "unchecked"), _names(answers, "checked")
+    nowhere = [name for name in missed if name not in looked]
+    partly = [name for name in missed if name in looked]
+    text = f"No finding; {plural(len(looked) - len(partly), 'rule')} looked"
+    if nowhere:
+        needs = "it needs" if len(nowhere) == 1 else "they need"
+        text += f", {number(len(nowhere))} could not see what {needs}: {joined(nowhere)}"
+    if partly:
+        text += f", {number(len(partly))} not in every namespace: {joined(partly)}"
+    return text
 
 
 def _names(answers: Sequence[Findings], field: str) -> list[str]:
@@ -172,11 +178,11 @@ def advice_lines(
 
 
 def _unchecked(answers: Sequence[Findings], style: Style) -> list[str]:
-    """Return which rules could not look; the gaps below say why."""
+    """Return which rules did not see all that they need; the gaps below say why."""
     missed = _names(answers, "unchecked")
     if not missed:
         return []
-    lines = wrap(f"Not checked: {joined(missed)}.", style, hang=INDENT)
+    lines = wrap(f"Not checked in full: {joined(missed)}.", style, hang=INDENT)
     return [paint(line, "yellow", style) for line in lines]
 
 

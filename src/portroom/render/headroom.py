@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from portroom.model.advice.commands import netns_option
 from portroom.model.facts.answers import Answer, Headroom, Key
 from portroom.model.facts.snapshot import Gap, NetnsId
 from portroom.model.laws.headroom import SPARE_PORTS
@@ -193,10 +194,7 @@ def way_on(key: Key, netns: NetnsId | None = None) -> str:
 
 def option(netns: NetnsId | None) -> str:
     """Return what a command must add to look into a namespace; "" for the host."""
-    if netns is None or netns.kind == "host":
-        return ""
-    name = netns.name if netns.kind == "named" else netns.pid
-    return "" if name is None else f" --netns {printable(str(name))}"
+    return printable(netns_option(netns))
 
 
 def destination(key: Key) -> str:

@@ -34,7 +34,7 @@ def test_what_is_not_checked_is_neither_yes_nor_no(capsys, answers, expected):
 
     assert expected == actual
     said = capsys.readouterr().err
-    assert ("not checked: conntrack_near_full, snat_tight." in said) == (expected == 3)
+    assert ("not checked in full: conntrack_near_full, snat_tight." in said) == (expected == 3)
 
 
 def test_a_name_chooses_its_rule():

@@ -28,9 +28,9 @@ def test_at_most_so_many_namespaces_are_visited():
     """
     One more is not looked at.
     """
-    found = read_ranges(Survey(refs(MOST_NAMESPACES + 1)))
+    found, gap = read_ranges(Survey(refs(MOST_NAMESPACES + 1)))
 
-    assert not isinstance(found, Gap)
+    assert gap is not None
     assert [f"n{place}" for place in range(MOST_NAMESPACES)] == [one.netns.name for one in found]
 
 
@@ -42,30 +42,32 @@ def test_after_the_deadline_none_is_visited_and_that_is_a_gap(monkeypatch):
 
     found = read_ranges(Survey(refs(3)))
 
-    assert Gap("namespaces", "3 of 3 were not looked at", ("causes", "findings")) == found
+    assert ((), Gap("namespaces", "3 of 3 were not looked at", ("causes", "findings"))) == found
 
 
 def test_no_namespace_at_all_is_no_gap():
     """
     There was nothing to look at.
     """
-    assert () == read_ranges(Survey(()))
+    assert ((), None) == read_ranges(Survey(()))
 
 
-def test_what_the_survey_did_not_see_is_a_gap_where_nothing_was_found():
+@pytest.mark.parametrize("number", [0, 2])
+def test_what_the_survey_did_not_see_is_a_gap_whatever_was_found(number):
     """
     The reason is that of the survey.
     """
-    found = read_ranges(Survey((), (Gap("namespaces", "some are hidden"),)))
+    found, gap = read_ranges(Survey(refs(number), (Gap("namespaces", "some are hidden"),)))
 
-    assert "some are hidden" == found.reason
+    assert number == len(found)
+    assert "some are hidden" == gap.reason
 
 
 def test_a_namespace_that_ended_is_left_out():
     """
     It has no range any more, and is missed by nobody.
     """
-    assert () == read_ranges(Survey(refs(1, "/proc/0/ns/net")))
+    assert ((), None) == read_ranges(Survey(refs(1, "/proc/0/ns/net")))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from portroom.model.advice.findings.myths import MYTHS, myth_named
 from portroom.model.facts.answers import Finding
@@ -30,7 +31,7 @@ Warning: listener_in_range: 2 listeners are inside the range and not reserved:
 
 Info: same_parity: The range 32768-61000 begins and ends with an even port.
 
-Not checked: conntrack_near_full and snat_tight.
+Not checked in full: conntrack_near_full and snat_tight.
 
 Not seen: conntrack: not permitted. Uncertain: findings.
 web1, namespace host, 2026-03-01 12:00:00 UTC.
@@ -57,13 +58,34 @@ def test_the_gravest_is_first_whatever_the_order():
 
 
 def test_no_finding_is_one_honest_sentence():
-    """It tells how many rules looked, and which could not."""
+    """It tells how many rules looked, and which did not see what they need."""
     some = findings.as_text(made.findings(()), Style(width=0)).splitlines()
+    one = findings.as_text(made.findings((), unchecked=["snat_tight"]), Style(width=0)).splitlines()
     every = findings.as_text(made.findings((), unchecked=()), Style(width=0)).splitlines()
 
-    assert some[0] == "No finding; 4 rules looked, 2 could not: conntrack_near_full and snat_tight."
+    assert some[0] == (
+        "No finding; 4 rules looked, 2 could not see what they need: "
+        "conntrack_near_full and snat_tight."
+    )
+    assert one[0] == "No finding; 4 rules looked, 1 could not see what it needs: snat_tight."
     assert every[0] == "No finding; 4 rules looked."
     assert "Not checked" not in "".join(some)
+
+
+def test_a_rule_that_looked_in_one_namespace_is_not_told_as_one_that_could_not():
+    """Of two namespaces drift was looked for in the first alone, and NodePorts in none."""
+    looked = [("tight_key", "drift"), ("tight_key",)]
+    answers = [
+        replace(made.findings((), unchecked=missed), checked=checked)
+        for checked, missed in zip(looked, [("snat_tight",), ("drift", "snat_tight")], strict=True)
+    ]
+
+    first = findings.all_as_text(answers, Style(width=0)).splitlines()[0]
+
+    assert first == (
+        "No finding; 1 rule looked, 1 could not see what it needs: snat_tight, "
+        "1 not in every namespace: drift."
+    )
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

@@ -248,3 +248,10 @@ def test_an_exhausted_key_says_which_command_tells_why(key, expected):
 
     assert f"\n\nWhy, and what to do: portroom explain {expected}\n\n" in full
     assert "portroom explain" not in free
+
+
+def test_a_namespace_is_quoted_for_the_shell():
+    """As everywhere else; what a terminal must not see is escaped besides."""
+    assert " --netns 'a b'" == headroom.option(NetnsId("a b", 1, 2, "named"))
+    assert "\x1b" not in headroom.option(NetnsId("a\x1b[2Jb", 1, 2, "named"))
+    assert "" == headroom.option(NetnsId("host", 1, 2, "host"))

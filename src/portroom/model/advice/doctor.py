@@ -1,7 +1,8 @@
 """Doctor: let every rule look at a Scene, and say which could not.
 
 A Scene may be partial: the status screen has a Snapshot and little beside, and the
-rules that need more are told as unchecked.
+rules that need more are told as unchecked. So is a rule that saw some of what it needs:
+what it found is told, and that it found no more proves nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from portroom.errors import InvalidRequestError
-from portroom.model.advice.findings.parts import missing
+from portroom.model.advice.findings.parts import incomplete, missing
 from portroom.model.advice.findings.table import FINDINGS, Row
 from portroom.model.facts.answers import SEVERITIES, Finding
 from portroom.model.facts.scene import Scene
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
-    """The findings, the gravest first, the rules that could look, and those that could not."""
+    """The findings, the gravest first, the rules that saw all they need, and those that did not."""
 
     findings: tuple[Finding, ...]
     checked: tuple[str, ...]
@@ -35,9 +36,10 @@ def diagnose(scene: Scene) -> Diagnosis:
     Args:
         scene: As far as it was read; its keys are the ones that are judged.
     """
-    checked = [name for name, row in FINDINGS.items() if missing(scene, row.needs) is None]
-    findings = [finding for name in checked for finding in FINDINGS[name].rule(scene)]
+    looking = {name: row for name, row in FINDINGS.items() if missing(scene, row.needs) is None}
+    findings = [finding for row in looking.values() for finding in row.rule(scene)]
     findings.sort(key=lambda one: SEVERITIES.index(one.severity))
+    checked = [name for name, row in looking.items() if incomplete(scene, row.needs) is None]
     return Diagnosis(
         tuple(findings),
         tuple(checked),

@@ -26,6 +26,16 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def be(number: int) -> str:
+    """
+    Return the verb for so many things.
+
+    >>> be(1), be(2)
+    ('is', 'are')
+    """
+    return "is" if number == 1 else "are"
+
+
 def listed(names: Sequence[str]) -> str:
     """
     Return the first names of a list, and how many there are beside.

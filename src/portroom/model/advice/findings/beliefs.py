@@ -127,9 +127,9 @@ def myth_count(scene: Scene) -> Iterator[Finding]:
     yield _belief(
         "myth_count",
         f"The range is {OLD_DEFAULT_RANGE}: both ends count, so it has {OLD_DEFAULT_RANGE.ports:,} "
-        f"ports, of which the search leaves out 1. The default is {DEFAULT_RANGE}, "
-        f"{DEFAULT_RANGE.ports:,} ports.",
-        commands.portroom(f"set range={DEFAULT_RANGE}", scene.read.netns),
+        "ports, and as both are even the search for a port may leave out 1. The default is "
+        f"{DEFAULT_RANGE}, {DEFAULT_RANGE.ports:,} ports.",
+        commands.portroom(f"set range={DEFAULT_RANGE} --try", scene.read.netns),
         {"ports": OLD_DEFAULT_RANGE.ports, "default_ports": DEFAULT_RANGE.ports},
     )
 

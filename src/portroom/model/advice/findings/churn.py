@@ -9,7 +9,7 @@ import msgspec
 from portroom.model.advice import commands
 from portroom.model.advice.findings.keys import CLIFF_RATIO
 from portroom.model.advice.findings.words import destination, found, key_numbers, program_words
-from portroom.model.advice.wording import count
+from portroom.model.advice.wording import be, count
 from portroom.model.facts.answers import INFO, WARNING, Finding, Key
 from portroom.model.facts.scene import Scene
 from portroom.model.facts.snapshot import Groups, GroupTable, Settings
@@ -193,7 +193,7 @@ def _of_key(
             "known_software",
             f"{program_words(owners)}, recognised by its name as {recipe.software}, has "
             f"{count(sockets, 'socket')} to {destination(key)}, where {key.held_ports:,} of "
-            f"{count(key.eligible_ports, 'eligible port')} are held.",
+            f"{count(key.eligible_ports, 'eligible port')} {be(key.held_ports)} held.",
             f"{recipe.setting}: {recipe.value} ({recipe.where}).",
             owners=owners,
             numbers=key_numbers(key) | {"software": recipe.software, "sockets": sockets},

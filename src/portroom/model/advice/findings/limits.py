@@ -27,7 +27,14 @@ What SNAT draws from where no rule names ports, for source ports from 1024 on.
 Source: Linux net/netfilter/nf_nat_core.c, nf_nat_l4proto_unique_tuple.
 """
 
-SNAT_TRIES = 128 + 64 + 32 + 16 + 8
+SNAT_FIRST_TRIES = 128
+"""
+Ports that SNAT tries in turn at first; as many are a whole range, it gives up then.
+
+Source: Linux net/netfilter/nf_nat_core.c, NF_NAT_MAX_ATTEMPTS.
+"""
+
+SNAT_TRIES = SNAT_FIRST_TRIES + 64 + 32 + 16 + 8
 """
 Ports that SNAT tries before it gives a connection up: 248, so it fails before it is full.
 
@@ -160,18 +167,43 @@ def _ratio(one: Translation) -> float:
     return one.held_ports / (one.ports or SNAT_RANGE).ports
 
 
+def _percent(share: float) -> str:
+    """
+    Return a share in whole percent, rounded down; less than one is said so.
+
+    >>> _percent(0.0), _percent(0.003), _percent(0.999), _percent(1.0)
+    ('0 %', '<1 %', '99 %', '100 %')
+    """
+    return "<1 %" if 0 < share < 0.01 else f"{int(share * 100)} %"
+
+
+def _failing(held: int, ports: int) -> float:
+    """
+    Return the share of new connections for which SNAT finds no port.
+
+    A small range is tried in full, once; of a large one so many at random.
+
+    >>> _failing(127, 128), _failing(128, 128), round(_failing(9_990, 10_000), 2)
+    (0.0, 1.0, 0.78)
+    """
+    if held >= ports:
+        return 1.0
+    return (held / ports) ** SNAT_TRIES if ports > SNAT_FIRST_TRIES else 0.0
+
+
 def _snat(one: Translation, scene: Scene) -> Finding:
     """Return the finding of one remote endpoint."""
     ports, ratio = one.ports or SNAT_RANGE, _ratio(one)
-    failing = min(ratio, 1.0) ** SNAT_TRIES
+    failing = _failing(one.held_ports, ports.ports)
     source = "the rule's" if one.ports else "no rule names ports, so"
     remote = Endpoint(one.remote_address, one.remote_port)
     return found(
         CRITICAL if ratio > NEARLY_FULL_RATIO else WARNING,
         "snat_tight",
-        f"SNAT to {one.local_address} holds {one.held_ports:,} of {ports.ports:,} ports towards "
-        f"{one.protocol} {remote} ({source} {ports}). It tries {SNAT_TRIES} of them: "
-        f"{failing:.2%} of new connections find none, and time out.",
+        f"SNAT to {one.local_address} holds {one.held_ports:,} of {count(ports.ports, 'port')} "
+        f"towards {one.protocol} {remote} ({source} {ports}). It tries up to "
+        f"{min(SNAT_TRIES, ports.ports)}: {_percent(failing)} of new connections find none, and "
+        "time out.",
         "Give the rule more addresses or ports, or let the clients share connections. "
         "ip_local_port_range does not count here.",
         command=commands.inside("conntrack -L --src-nat", scene.read.netns),

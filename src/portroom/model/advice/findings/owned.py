@@ -49,11 +49,7 @@ def programs(
     if not isinstance(read.owners, Owners):
         return []
     by_end = _by_end(read, protocol)
-    by_key = {
-        (one.family, one.key): one.owners
-        for one in read.owners.by_key
-        if one.protocol is protocol and len(set(map(identity, one.owners))) == 1
-    }
+    by_key = dict(_alone(read.owners, protocol))
     found: dict[Identity, tuple[dict[tuple[int, int], Owner], dict[GroupKey, set[int]]]] = {}
     if by_end or by_key:
         for family, key, ports in groups:
@@ -63,6 +59,19 @@ def programs(
                 held.setdefault((family, key), set()).add(port)
     all_found = [Program(tuple(people.values()), held) for people, held in found.values()]
     return sorted(all_found, key=lambda one: (-len(one.every_port), one.owners[0].pid))
+
+
+def _alone(owners: Owners, protocol: Protocol) -> Iterator[tuple[GroupKey, tuple[Owner, ...]]]:
+    """Yield the keys that one program has for itself, with its processes."""
+    for one in owners.by_key:
+        # A socket of somebody who may not be looked at has no owner either.
+        may_be_shared = one.unknown_sockets and not owners.complete
+        if (
+            one.protocol is protocol
+            and not may_be_shared
+            and len(set(map(identity, one.owners))) == 1
+        ):
+            yield (one.family, one.key), one.owners
 
 
 def _owned(

@@ -14,7 +14,7 @@ from portroom.model.facts.ports import PortRange
 from portroom.model.facts.scene import Scene
 from portroom.model.facts.snapshot import Groups, Owners, Rows, Settings
 from portroom.model.facts.sockets import Family, Owner, Protocol, TcpState
-from portroom.model.laws.ownership import owners_of
+from portroom.model.laws.ownership import owners_of, unread
 
 # UDP sockets that each take a port from everybody.
 
@@ -86,7 +86,7 @@ def _udp_programs(
     found_programs = programs(scene.read, Protocol.UDP, peers)
     for one in found_programs:
         yield one.owners, len(one.every_port), len({key[18:34] + key[:2] for _, key in one.ports})
-    if found_programs:
+    if found_programs or unread(scene.read.owners):
         return
     every = {port for _, _, ports in peers for port in ports}
     remotes = {key[18:34] + key[:2] for _, key, _ in peers}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from portroom.model.advice import commands
 from portroom.model.advice.collisions import SERVICE, Occupied
+from portroom.model.advice.findings.beliefs import OLD_DEFAULT_RANGE
 from portroom.model.advice.findings.words import are, found
 from portroom.model.advice.occupied import of_surroundings
 from portroom.model.advice.wording import count, listed, place_words, ports_words
@@ -148,10 +149,20 @@ def node_ports_in_range(scene: Scene) -> Iterator[Finding]:
         )
 
 
+def of_parity(settings: Settings, parity: int) -> int:
+    """
+    Return how many of the eligible ports are even (0) or odd (1).
+    """
+    eligible = PortSet([settings.ephemeral]) - settings.reserved
+    return sum((one.last - parity) // 2 - (one.first - 1 - parity) // 2 for one in eligible.runs)
+
+
 def same_parity(scene: Scene) -> Iterator[Finding]:
-    """Find a range whose ends are both even or both odd."""
+    """Find a range whose ends are both even or both odd; of the old default myth_count tells."""
     settings = scene.read.settings
     if not isinstance(settings, Settings) or not settings.ephemeral.same_parity:
+        return
+    if settings.ephemeral == OLD_DEFAULT_RANGE:
         return
     first, last = settings.ephemeral
     better = PortRange(first, last + 1) if last < LAST_PORT else PortRange(first + 1, last)
@@ -159,9 +170,10 @@ def same_parity(scene: Scene) -> Iterator[Finding]:
     yield found(
         INFO,
         "same_parity",
-        f"{first} and {last} are both {even}, so the range has {settings.ephemeral.ports:,} ports, "
-        "an odd number, and the search for a port leaves out one end: 1 port is lost.",
+        f"{first} and {last} are both {even}, so the range has "
+        f"{count(settings.ephemeral.ports, 'port')}, an odd number, and the search for a port may "
+        "leave out one end: up to 1 port is lost.",
         "Choose ends of different parity.",
-        command=commands.portroom(f"set range={better}", scene.read.netns),
+        command=commands.portroom(f"set range={better} --try", scene.read.netns),
         numbers={"first": first, "last": last, "ports": settings.ephemeral.ports, "lost": 1},
     )

@@ -9,7 +9,7 @@ import msgspec
 from portroom.model.advice import commands
 from portroom.model.advice.findings.owned import Program, identity, programs, tables_of
 from portroom.model.advice.findings.words import found, program_words
-from portroom.model.advice.wording import count
+from portroom.model.advice.wording import be, count
 from portroom.model.facts.answers import WARNING, Finding
 from portroom.model.facts.ports import PortRange
 from portroom.model.facts.scene import Probed, Scene
@@ -119,7 +119,7 @@ def _bind_first(one: _Parity, scene: Scene, reserved: int, settled: bool | None)
         WARNING,
         "bind_first",
         f"{program_words(one.program.owners)}: {len(one.other):,} of "
-        f"{count(sockets, 'local port')} of its connections {_are(len(one.other))} {one.odd}. "
+        f"{count(sockets, 'local port')} of its connections {be(len(one.other))} {one.odd}. "
         f"{sure} it calls bind() to port 0 before connect(), and each such port is lost to every "
         f"destination: {len(one.other):,} of {eligible_ports:,}.",
         "Set IP_BIND_ADDRESS_NO_PORT on the socket before bind(), or do not bind at all.",
@@ -158,11 +158,6 @@ def _refused(suspect: Suspect, probed: Probed | None) -> Iterator[Finding]:
             "settled": "yes",
         },
     )
-
-
-def _are(number: int) -> str:
-    """Return the verb of a number."""
-    return "is" if number == 1 else "are"
 
 
 def _settled(one: _Parity, probed: Probed | None) -> bool | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from portroom.model.advice.wording import count, owner_words
+from portroom.model.advice.wording import be, count, owner_words
 from portroom.model.facts.answers import Finding, Key
 from portroom.model.facts.sockets import Endpoint, Owner
 
@@ -81,4 +81,4 @@ def are(number: int, noun: str) -> str:
     >>> are(1, "port"), are(2, "port")
     ('1 port is', '2 ports are')
     """
-    return f"{count(number, noun)} {'is' if number == 1 else 'are'}"
+    return f"{count(number, noun)} {be(number)}"

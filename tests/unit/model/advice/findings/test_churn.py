@@ -7,6 +7,7 @@ import pytest
 
 from portroom.model.advice.findings.churn import known_software, time_wait_inflow
 from portroom.model.advice.findings.recipes import RECIPES, recipe_of
+from portroom.model.facts.ports import PortRange
 from portroom.model.facts.sockets import Kind, Owner
 from tests.unit.made_scenes import NGINX, PERL, connected, held_by, scene, small, time_waits
 
@@ -108,6 +109,16 @@ def test_known_software_is_given_its_recipe(command, said):
 def test_other_software_is_not_guessed(command):
     """A name that is not in a row says nothing; a Go program has any name."""
     assert [] == list(known_software(behind(command)))
+
+
+def test_one_port_is_told_as_one():
+    """A range of a single port: 1 of 1 is held."""
+    one = connected(40000, 1, kind=Kind.NO_PORT)
+    read = held_by(small(one, ephemeral=PortRange(40000, 40000)), (one, NGINX))
+    (found,) = known_software(scene(read))
+
+    assert "has 1 socket to" in found.evidence
+    assert found.evidence.endswith("where 1 of 1 eligible port is held.")
 
 
 def test_known_software_with_room_is_left_in_peace():

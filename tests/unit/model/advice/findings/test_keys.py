@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from portroom.model.advice.findings.keys import level, tight_key, tw_reuse
-from portroom.model.facts.ports import PortRange
+from portroom.model.facts.ports import PortRange, PortSet
+from portroom.model.facts.scene import Probed
 from portroom.model.facts.sockets import Kind
 from tests.unit.made_change import udp
 from tests.unit.made_groups import REMOTE
-from tests.unit.made_scenes import NGINX, SHOP, connected, held_by, scene, small, time_waits
+from tests.unit.made_scenes import NGINX, PERL, SHOP, connected, held_by, scene, small, time_waits
 
 
 def flagged(sockets: int, **of):
@@ -30,16 +31,64 @@ def test_severity_by_what_is_surely_held(sockets, severity):
 
 
 def test_it_tells_numbers_owner_and_command():
-    """The evidence has held, eligible and free ports, and the cliff; the command widens."""
+    """The evidence has held, eligible and free ports; the command widens."""
     fully = flagged(90)
     (one,) = tight_key(scene(held_by(small(fully), (fully, NGINX))))
 
     assert one.evidence.startswith("198.51.100.1:443 from 192.0.2.1: 90 of 100 eligible ports held")
     assert "10 ports are surely free" in one.evidence
-    assert "up to 50 ports of one parity first" in one.evidence
     assert "portroom set range=15000-64001 --reserve --try" == one.command
     assert ["nginx"] == [owner.command for owner in one.owners]
     assert 90 == one.numbers["held_ports"]
+
+
+@pytest.mark.parametrize(
+    ("reserved", "said"),
+    [
+        ("", " Each connect() tries up to 2,500 ports of one parity first, which takes long."),
+        ("40000-40999", " Each connect() tries up to 2,000 ports of one parity first,"),
+        ("40000-41001", ""),
+    ],
+)
+def test_the_cliff_is_told_where_it_costs(reserved, said):
+    """From 2,000 ports of one parity on, the reserved ones left out."""
+    read = small(flagged(4990), ephemeral=PortRange(40000, 44999), reserved=reserved)
+    (one,) = tight_key(scene(read))
+
+    assert said in one.evidence
+    assert bool(said) == ("parity" in one.evidence)
+
+
+@pytest.mark.parametrize("probed", [False, True])
+def test_no_room_is_promised_where_ports_are_bound(probed):
+    """A bound port is lost to every destination: a second one has none more."""
+    automatic = connected(40000, 24, step=2, kind=Kind.NO_PORT)
+    bound = connected(40001, 40, step=2, kind=Kind.UNKNOWN if not probed else Kind.NO_PORT)
+    read = held_by(small(automatic, bound), (automatic, PERL), (bound, PERL))
+    said = Probed(blocked=PortSet.of([40061])) if probed else None
+    (one,) = tight_key(scene(read, probed=said))
+
+    assert "gives no more room while a program binds before it connects" in one.remedy
+    assert "doubles" not in one.remedy
+
+
+def test_room_is_promised_where_another_program_binds_first():
+    """Its ports are its own trouble."""
+    automatic, bound = flagged(60), connected(40061, 10, step=2, remote=("198.51.100.9", 80))
+    read = held_by(small(automatic, bound), (automatic, NGINX), (bound, PERL))
+    (one,) = tight_key(scene(read))
+
+    assert "doubles the room" in one.remedy
+
+
+def test_a_pool_of_bound_sockets_has_its_own_remedy():
+    """bind() to port 0 heeds no destination; another local address is another pool."""
+    key = msgspec.structs.replace(
+        scene(small(flagged(90))).keys[0], operation="bind0", remote_address=None, remote_port=None
+    )
+    (one,) = tight_key(msgspec.structs.replace(scene(), keys=(key,)))
+
+    assert "a second address of this host have ports of their own" in one.remedy
 
 
 def test_a_full_key_says_so():

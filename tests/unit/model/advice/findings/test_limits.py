@@ -135,11 +135,24 @@ def test_snat_that_is_nearly_full(held, severity):
     assert severity == one.severity
 
 
-def test_snat_fails_before_it_is_full():
-    """248 tries at 99 %: 8 % of new connections find nothing."""
-    (one,) = snat_tight(scene(translations=(translation(99, PortRange(50000, 50099)),)))
+@pytest.mark.parametrize(
+    ("held", "last", "said"),
+    [
+        (990, 50999, "990 of 1,000 ports towards"),
+        (990, 50999, "It tries up to 248: 8 % of new connections find none, and time out."),
+        (900, 50999, "It tries up to 248: <1 % of"),
+        (1000, 50999, "It tries up to 248: 100 % of"),
+        # As few are tried all, in turn.
+        (127, 50127, "It tries up to 128: 0 % of"),
+        (10, 50009, "It tries up to 10: 100 % of"),
+        (1, 50000, "1 of 1 port towards"),
+    ],
+)
+def test_snat_fails_before_it_is_full(held, last, said):
+    """248 tries at 99 %: 8 % of new connections find nothing; never more tries than ports."""
+    (one,) = snat_tight(scene(translations=(translation(held, PortRange(50000, last)),)))
 
-    assert "8.27% of new connections find none" in one.evidence
+    assert said in one.evidence
 
 
 def test_without_a_range_in_the_rule_all_high_ports_count():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from portroom.model.advice.findings.beliefs import myth_count
 from portroom.model.advice.findings.ports import (
     listener_in_range,
     node_ports_in_range,
+    of_parity,
     same_parity,
 )
 from portroom.model.facts.answers import RangeEnds
@@ -140,11 +142,12 @@ def test_a_part_of_the_node_ports_may_be_reserved():
     ],
 )
 def test_ends_of_one_parity(ephemeral, better, word):
-    """One port is lost, and the range beside it is the remedy."""
+    """One port may be lost, and the range beside it is the remedy."""
     (one,) = same_parity(scene(small(ephemeral=ephemeral)))
 
     assert f"are both {word}" in one.evidence
-    assert f"portroom set range={better}" == one.command
+    assert "may leave out one end" in one.evidence
+    assert f"portroom set range={better} --try" == one.command
     assert ephemeral.ports == one.numbers["ports"]
 
 
@@ -152,6 +155,33 @@ def test_ends_of_one_parity(ephemeral, better, word):
 def test_ends_of_different_parity_lose_nothing(ephemeral):
     """A single port is not lost either."""
     assert [] == list(same_parity(scene(small(ephemeral=ephemeral))))
+
+
+def test_of_the_old_default_one_rule_tells_and_not_two():
+    """Both ends of 32768-61000 are even; two commands would contradict each other."""
+    read = scene(small(ephemeral=PortRange(32768, 61000)))
+
+    assert [] == list(same_parity(read))
+    assert ["myth_count"] == [one.name for one in myth_count(read)]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "reserved", "expected"),
+    [
+        (40000, 40009, "", (5, 5)),
+        (40000, 40000, "", (1, 0)),
+        (40001, 40001, "", (0, 1)),
+        (40000, 40009, "40000-40003,40006,50000", (2, 3)),
+        (32768, 60999, "", (14_116, 14_116)),
+        (1, 65535, "", (32_767, 32_768)),
+        (40000, 40009, "40000-40009", (0, 0)),
+    ],
+)
+def test_eligible_ports_of_each_parity(first, last, reserved, expected):
+    """Counted run by run, without the reserved ones."""
+    settings = small(ephemeral=PortRange(first, last), reserved=reserved).settings
+
+    assert expected == (of_parity(settings, 0), of_parity(settings, 1))
 
 
 def test_commands_are_for_the_namespace():

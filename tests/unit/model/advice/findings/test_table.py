@@ -14,6 +14,7 @@ from portroom.model.facts.gaps import Gap
 from portroom.model.facts.ports import PortRange
 from portroom.model.facts.scene import ConntrackStats, NamespaceRange, Pulse, Scene
 from portroom.model.facts.settings import DEFAULT_RANGE
+from portroom.model.facts.snapshot import NetnsId, Owners
 from portroom.model.facts.sockets import Kind, TcpState
 from portroom.model.facts.surroundings import NodePorts, Surroundings
 from portroom.model.facts.sysctl_files import SYSCTL_CONF
@@ -26,6 +27,7 @@ from tests.unit.made_scenes import (
     NGINX,
     PERL,
     SHOP,
+    SMALL,
     connected,
     held_by,
     pulse,
@@ -212,6 +214,72 @@ def test_boot_files_are_not_missed_where_they_decide_nothing():
         diagnose(scene(read)).unchecked
     )
     assert () == diagnose(scene(msgspec.structs.replace(read, netns=SHOP))).unchecked
+
+
+OTHERS = (
+    NamespaceRange(netns=HOST, range=SMALL, reserved_ports=0),
+    NamespaceRange(netns=NetnsId("pid:8 (sleep)", 5, 4026532002, "process", 8),
+                   range=DEFAULT_RANGE, reserved_ports=0),
+)  # fmt: skip
+NOT_ENTERED = Gap("namespaces", "1 may not be entered", ("findings",))
+
+
+@pytest.mark.parametrize(("ranges", "missed"), [(OTHERS, 0), (OTHERS[1:], 4), (GAP, 5)])
+def test_where_the_host_is_known_no_other_namespace_is_it(ranges, missed):
+    """A process that has unshared its network boots from no file; a user cannot tell whose it is."""
+    read = msgspec.structs.replace(small(), boot=GAP, netns=OTHERS[1].netns)
+
+    diagnosis = diagnose(scene(read, ranges=ranges))
+
+    assert missed == len(diagnosis.unchecked)
+    assert ("drift" in diagnosis.checked) == (not missed)
+
+
+def test_what_is_found_is_told_though_some_owners_were_not_seen():
+    """And the rules that need owners are not called complete, whatever they found."""
+    read = FIRING["bind_first"].read
+    unread = msgspec.structs.replace(read.owners, complete=False)
+
+    diagnosis = diagnose(scene(msgspec.structs.replace(read, owners=unread)))
+
+    assert ["bind_first"] == [one.name for one in diagnosis.findings]
+    assert ("bind_first", "udp_port_each", "known_software") == diagnosis.unchecked
+
+
+def test_nobody_is_given_the_sockets_of_those_who_were_not_seen():
+    """Of 20 ports of a key 1 is PERL's, and the others somebody's who may not be looked at."""
+    held = connected(40001, 20, step=2)
+    read = without_rows(held_by(small(held), (held, PERL)))
+    (of_key,) = read.owners.by_key
+    of_key = msgspec.structs.replace(of_key, unknown_sockets=19)
+
+    for complete in (True, False):
+        owners = Owners(by_key=(of_key,), complete=complete)
+        found = names(scene(msgspec.structs.replace(read, owners=owners)))
+
+        assert complete == ("bind_first" in found)
+
+
+@pytest.mark.parametrize(
+    ("host_range", "where", "checked"),
+    [
+        (SMALL, HOST, False),
+        # The host has the kernel's own range: no namespace is odd.
+        (DEFAULT_RANGE, HOST, True),
+        # What is asked about is this one, and it was entered.
+        (SMALL, SHOP, True),
+    ],
+)
+def test_namespaces_that_were_not_entered_matter_where_they_may_be_untuned(
+    host_range, where, checked
+):
+    """On a tuned host that looks at all of them."""
+    ranges = (NamespaceRange(netns=HOST, range=host_range, reserved_ports=0),)
+    read = msgspec.structs.replace(small(), netns=where, gaps=(NOT_ENTERED,))
+
+    diagnosis = diagnose(scene(read, ranges=ranges))
+
+    assert checked == ("untuned_namespace" in diagnosis.checked)
 
 
 def test_the_gravest_comes_first():
