@@ -85,7 +85,7 @@ def test_automatic_connections_of_a_full_key_block_nobody_as_the_kernel_says():
 
     assert ["key_full"] == found(asked)
     assert RULED_OUT == asked["ports_blocked"].verdict
-    assert "nobody is connected to has 2 ports" in asked["ports_blocked"].sentence
+    assert "nobody is connected to would get at least 2 ports" in asked["ports_blocked"].sentence
     assert POSSIBLE == unasked["ports_blocked"].verdict
 
 

@@ -39,6 +39,16 @@ TRACED = frozenset({"EADDRNOTAVAIL", "EADDRINUSE", "EAGAIN"})
 
 TRACE = "portroom trace"
 
+UNKNOWN_TO = {
+    ("EADDRNOTAVAIL", "udp"): "Want of a port is never this error for UDP, but EAGAIN or "
+    "EADDRINUSE.",
+    ("EAGAIN", "tcp"): "Want of a port is never this error for TCP, but EADDRNOTAVAIL or "
+    "EADDRINUSE.",
+    ("ETIMEDOUT", "udp"): "A UDP socket waits for no answer: this error is the program's own "
+    "deadline, or of another socket.",
+}
+"""Errors that a protocol does not give for what is looked for here, and what it does."""
+
 OF_KEYS = frozenset(
     {"key_full", "ports_blocked", "narrowed_range", "bind0_pool_full", "udp_pool_full"}
 )
@@ -71,6 +81,8 @@ def headline(answer: Explanation, style: Style) -> list[str]:
     verdict, text = conclusion(answer)
     lines = [paint(line, LOOKS[verdict], style) for line in wrap(text, style)]
     lines += _process(answer, style) if answer.process else []
+    misplaced = UNKNOWN_TO.get((answer.error or "", answer.protocol or ""))
+    lines += wrap(misplaced, style) if misplaced else []
     return lines + ([] if verdict in {FOUND, POSSIBLE} else _catching(answer, style))
 
 

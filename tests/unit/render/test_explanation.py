@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 
 from portroom.model.facts.snapshot import Gap
@@ -229,3 +230,19 @@ def test_several_explanations_follow_one_another():
     actual = explanation.all_as_text([answer, answer], style)
 
     assert explanation.as_text(answer, style) * 2 == actual
+
+
+@pytest.mark.parametrize(
+    ("error", "protocol", "told"),
+    [
+        ("EADDRNOTAVAIL", "udp", "never this error for UDP, but EAGAIN"),
+        ("EAGAIN", "tcp", "never this error for TCP, but EADDRNOTAVAIL"),
+        ("ETIMEDOUT", "udp", "A UDP socket waits for no answer"),
+    ],
+)
+def test_an_error_that_the_protocol_does_not_give_is_told(error, protocol, told):
+    """Else hardly anything is ruled out, without a word."""
+    answer = msgspec.structs.replace(made.explanation([]), error=error, protocol=protocol)
+
+    assert told in explanation.as_text(answer, Style(width=200))
+    assert "never this error" not in explanation.as_text(made.explanation(), Style(width=200))

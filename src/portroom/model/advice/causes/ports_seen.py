@@ -113,7 +113,8 @@ def not_blocked(pool: Pool) -> str:
     only = "only " if pool.blocked else ""
     text = f"Of {count(pool.eligible, 'port')} {only}{kept} {known}blocked for every destination"
     if pool.shared:
-        text += f"; one that nobody is connected to has {count(pool.shared, 'port')} at least"
+        shared = f"at least {count(pool.shared, 'port')}"
+        text += f"; a remote that nobody is connected to would get {shared}"
     return f"{text}."
 
 

@@ -32,8 +32,8 @@ def test_a_key_that_its_own_connections_fill_is_full_and_nothing_is_blocked():
     )
     assert "portroom set tcp_tw_reuse=1 --dry-run" == cause.command
     assert case.causes()["ports_blocked"].sentence == (
-        "Of 10 ports none is known to be blocked for every destination; one that nobody is "
-        "connected to has 2 ports at least."
+        "Of 10 ports none is known to be blocked for every destination; a remote that nobody is "
+        "connected to would get at least 2 ports."
     )
     assert ["key_full"] == case.found()
     assert 7 == cause.numbers["time_wait_sockets"]
