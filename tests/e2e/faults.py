@@ -196,12 +196,13 @@ def mount(source: str, target: str, kind: str, flags: int = 0, options: str = ""
 
 def open_ways() -> None:
     """
-    Let every user reach Python and the package, in ``private_mounts``.
+    Let every user reach Python and the package, in mounts of this process's own.
 
     A checkout or a Python may lie in a folder that only its owner may enter. A
     folder in the way gives place to an empty one that holds what is needed and
     nothing else, at the same paths; the folder itself is not touched.
     """
+    private_mounts()  # also where they are private already: the machine's own stay as they are
     pythons = Path(sys._base_executable), Path(sys.executable).resolve()
     needed = {Path(place) for place in (sys.prefix, sys.base_prefix, *site.getsitepackages())}
     needed |= {Path(portroom.__file__).parents[1], *(python.parent for python in pythons)}

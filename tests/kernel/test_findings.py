@@ -13,7 +13,8 @@ import pytest
 from portroom.api.doctor import doctor
 from portroom.api.source import Live
 from portroom.model.facts.answers import CRITICAL, INFO, WARNING
-from tests.kernel.harness import in_namespace, write_settings
+from tests.kernel.harness import LIBC, Neighbour, in_namespace, write_settings
+from tests.kernel.nat_host import NatHost, add_entries, fill_table, track_all
 from tests.kernel.sockets import (
     accept_all,
     close,
@@ -28,6 +29,7 @@ from tests.kernel.sockets import (
 
 FIRST, SECOND = ("127.0.0.1", 9000), ("127.0.0.1", 9001)
 HUNDRED_PORTS = "40000 40099"
+PR_SET_NAME = 15
 
 
 def found(*, settle: bool = False, watch_s: float = 0.0) -> dict[str, str]:
@@ -281,3 +283,95 @@ def test_sockets_of_datagrams_do_not_disturb():
         return found()
 
     assert {} == with_hundred_ports(job)
+
+
+@pytest.mark.parametrize(("reuse", "is_told"), [(2, True), (1, False), (0, True)])
+def test_how_tw_reuse_really_acts_is_told_where_it_matters(reuse, is_told):
+    """TIME_WAITs towards another host: 2 means loopback alone, and 0 nobody."""
+
+    def job():
+        neighbour = Neighbour()
+        with neighbour.inside():
+            server = listener(neighbour.there, 9000)
+        make_time_wait(server, (neighbour.there, 9000), 60)
+        return found()
+
+    assert is_told is ("tw_reuse" in with_hundred_ports(job, tcp_tw_reuse=reuse))
+
+
+def test_known_software_is_told_beside_a_key_that_is_half_full():
+    """A program that is called gunicorn is told what Python programs do about it."""
+
+    def job():
+        LIBC.prctl(PR_SET_NAME, b"gunicorn", 0, 0, 0)
+        fill(FIRST, at_most=60)
+        return evidence("known_software", watch_s=0.0)
+
+    told = with_hundred_ports(job)
+
+    assert "gunicorn" in told
+
+
+def test_known_software_is_silent_where_nothing_is_tight():
+    """Ten of a hundred ports are no reason to tell anybody about pools."""
+
+    def job():
+        fill(FIRST, at_most=10)
+        return found()
+
+    assert "known_software" not in with_hundred_ports(job)
+
+
+def test_a_tracking_table_that_is_full():
+    """And one that is not."""
+
+    def job():
+        track_all()
+        before = found()
+        fill_table()
+        return before, found()
+
+    before, after = in_namespace(job)
+
+    assert "conntrack_near_full" not in before
+    assert CRITICAL == after["conntrack_near_full"]
+
+
+def test_entries_that_could_not_be_made_are_told_as_they_happen():
+    """Ten ports to translate to are used up: each SYN that is lost counts."""
+
+    def job():
+        host = NatHost("masquerade to :50000-50009")
+        host.fill()
+        before = found()
+        host.one_more()
+        return before, found()
+
+    before, after = in_namespace(job)
+
+    assert "conntrack_insert_failed" not in before
+    assert "conntrack_insert_failed" in after
+
+
+@pytest.mark.parametrize(("connections", "is_told"), [(5, False), (10, True)])
+def test_a_translation_that_is_nearly_used_up(connections, is_told):
+    """Ten ports to translate to."""
+
+    def job():
+        host = NatHost("masquerade to :50000-50009")
+        host.fill(at_most=connections)
+        return found()
+
+    assert is_told is ("snat_tight" in in_namespace(job))
+
+
+def test_many_translations_towards_many_remotes_are_not_tight():
+    """Ports are counted for each remote: a thousand remotes are no reason."""
+
+    def job():
+        track_all()
+        NatHost("masquerade")
+        add_entries(1000, remotes=1000, translated="10.8.0.1")
+        return found()
+
+    assert "snat_tight" not in in_namespace(job)
