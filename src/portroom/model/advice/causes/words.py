@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 
-from portroom.model.advice.commands import inside
+from portroom.model.advice.commands import inside, netns_option
 from portroom.model.advice.wording import count, listed, owner_words
 from portroom.model.facts.answers import Key
 from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
@@ -113,19 +113,6 @@ def option(scene: Scene) -> str:
     if scene.here is not None and same_netns(scene.here, netns):
         return ""
     return netns_option(netns)
-
-
-def netns_option(netns: NetnsId) -> str:
-    """
-    Return what a command must add to look into a namespace; "" for the host's.
-
-    >>> netns_option(NetnsId("a b", 1, 2, "named"))
-    " --netns 'a b'"
-    """
-    if netns.kind == "host":
-        return ""
-    name = netns.name if netns.kind == "named" else netns.pid
-    return "" if name is None else f" --netns {shlex.quote(str(name))}"
 
 
 def same_netns(one: NetnsId, other: NetnsId) -> bool:

@@ -4,10 +4,11 @@ import pytest
 
 from portroom.model.facts.explanation import FOUND, POSSIBLE, RULED_OUT, UNKNOWN
 from portroom.model.facts.gaps import Gap
-from portroom.model.facts.scene import Address, Holding, Reached
+from portroom.model.facts.scene import Address, Holding, ProcessSeen, Reached
 from portroom.model.facts.snapshot import NetnsId
 from portroom.model.facts.sockets import Endpoint, Protocol
-from tests.unit.made_causes import NOT_AVAILABLE, PORTS, THERE, of
+from portroom.model.facts.surroundings import OpenFiles
+from tests.unit.made_causes import NOT_AVAILABLE, PORTS, THERE, WEB, of
 from tests.unit.made_groups import HERE, table
 
 SIX = Endpoint("2001:db8::9", 443)
@@ -207,3 +208,15 @@ def test_commands_of_other_programs_run_where_the_scene_was_read():
     assert "ip netns exec shop ip -6 route get 2001:db8::9" == (
         case.causes()["no_source_address"].command
     )
+
+
+def test_the_next_question_stays_with_the_process():
+    """Its window and its limits are part of the answer; other commands need the namespace."""
+    shop = NetnsId("pid:8", 5, 6, "container", 8)
+    files = OpenFiles(WEB, 1, 10)
+    process = ProcessSeen(owner=WEB, netns=shop, open_files=files, windows=())
+    case = of(settings={"netns": shop}, process=process, reached=(reached("ENETUNREACH"),))
+    causes = case.causes()
+
+    assert causes["address_not_local"].command.endswith("--from ADDRESS --pid 4711")
+    assert causes["no_source_address"].command.startswith("nsenter --net --target 8 ip -6")
