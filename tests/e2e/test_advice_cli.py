@@ -17,7 +17,6 @@ from tests.e2e.faults import (
     ask,
     needs_root,
     open_ways,
-    private_mounts,
     refused,
 )
 from tests.kernel.harness import (
