@@ -265,6 +265,9 @@ CHANGED = frozenset({"mended", "outage", "boxes", "article", "office", "evening"
 SLOW = frozenset({"web"})
 """Hosts that spend most of their time waiting."""
 
+TRACED = frozenset({"full", "evening"})
+"""Hosts in which something is traced, and fails."""
+
 
 def network() -> None:
     """Join this namespace to one named ``database`` that has all remote addresses."""

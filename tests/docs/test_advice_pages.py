@@ -95,6 +95,46 @@ def test_the_commands_of_a_page_are_well_formed(page):
         assert done.stderr == ""
 
 
+SOCKETS = """\
+LISTEN    0 4096 0.0.0.0:443     0.0.0.0:*
+LISTEN    0 4096 127.0.0.1:9000  0.0.0.0:*
+ESTAB     0 0    10.0.0.10:40000 10.0.0.20:5432
+ESTAB     0 0    10.0.0.10:40001 10.0.0.20:5432
+ESTAB     0 0    [2001:db8::1]:40003 [2001:db8::2]:443
+TIME-WAIT 0 0    10.0.0.10:61001 10.0.0.20:5432
+"""
+"""What `ss -Htan` prints."""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("bind0_pool_full", "40000\n40001\n40003\n"), ("ports_blocked", "1 even 3 odd\n")],
+)
+def test_ports_are_counted_by_hand_as_numbers(name, expected):
+    """A port below the range is none of it: 443 and 9000 are smaller than 32768."""
+    (program,) = re.findall(r"ss -Htan .*?\| awk '([^']*)'", text_of(causes.page(name)))
+
+    done = subprocess.run(
+        ["awk", program], input=SOCKETS, capture_output=True, text=True, check=False
+    )
+
+    assert expected == done.stdout
+
+
+def test_connections_are_counted_by_hand_by_program():
+    """One line a program and parity, however many files it has open."""
+    (program,) = re.findall(r"awk '([^']*)'", text_of(findings.PAGES["bind_first"]))
+    rows = "".join(
+        f'0 0 10.0.0.10:{port} 10.0.0.20:5432 users:(("perl",pid=7,fd={port}))\n'
+        for port in (40001, 40003, 40004)
+    )
+
+    done = subprocess.run(["awk", program], input=rows, capture_output=True, text=True, check=False)
+
+    program_words = 'users:(("perl",pid=7'
+    assert [f"{odd} {program_words}" for odd in ("odd", "odd", "even")] == done.stdout.splitlines()
+
+
 def test_every_errno_has_its_list_of_causes():
     """Whoever has only the error begins there."""
     page = (CAUSE_PAGES / "README.md").read_text()
@@ -126,6 +166,7 @@ def test_every_myth_is_told_on_the_page_of_myths_too(myth):
         ("findings/tight_key", keys.TIGHT_RATIO, "above 80 %"),
         ("findings/tight_key", keys.NEARLY_FULL_RATIO, "above 95 %"),
         ("findings/tight_key", keys.MOST_TOLD, "At most five keys"),
+        ("findings/tight_key", keys.CLIFF_PORTS, "from 2,000 eligible ports"),
         ("findings/bind_first", programs.LEAST_PORTS, "at least eight ports"),
         ("findings/udp_port_each", piles.MANY_PORTS, "from 256 such sockets"),
         ("findings/udp_port_each", piles.SHARE_OF_POOL, "from a tenth"),
@@ -133,6 +174,7 @@ def test_every_myth_is_told_on_the_page_of_myths_too(myth):
         ("findings/close_wait_pile", piles.MANY_CLOSE_WAIT, "from 100 connections"),
         ("findings/close_wait_pile", piles.SHARE_OF_RANGE, "5 % of a small range"),
         ("findings/snat_tight", limits.SNAT_TRIES, "tries 248 ports"),
+        ("findings/snat_tight", limits.SNAT_FIRST_TRIES, "up to 128 ports"),
         ("findings/myth_wide_range", beliefs.FIXED_PORTS_END, "begins below 10000"),
         ("causes/key_full", pools.SHARE_THAT_COUNTS, "less than a twentieth"),
         ("causes/no_answer", unanswered.PILE, "Three or more"),
@@ -150,7 +192,10 @@ def test_a_threshold_is_told_as_it_is(page, number, told):
         "a twentieth": 0.05,
     }
     spelled = [value for word, value in words.items() if word in told]
-    digits = [int(text) / (100 if "%" in told else 1) for text in re.findall(r"\d+", told)]
+    digits = [
+        int(text) / (100 if "%" in told else 1)
+        for text in re.findall(r"\d+", told.replace(",", ""))
+    ]
 
     assert [number] == (spelled or digits)
     assert told in text_of(f"docs/{page}.md")

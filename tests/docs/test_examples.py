@@ -56,6 +56,13 @@ def test_every_console_block_is_an_example():
     assert {"docs/performance.md"} >= set(unmarked)
 
 
+def test_what_is_traced_has_a_host_to_itself():
+    """A trace sees all hosts of this machine: elsewhere nothing is traced, and nothing fails."""
+    traced = {one.crowd for one in FOUND if "portroom trace" in one.command}
+
+    assert demo.TRACED == traced
+
+
 def test_examples_contain_no_escape():
     """What is pasted into a page is plain text."""
     assert [] == [one.page for one in FOUND if "\x1b" in one.shown or "\0" in one.shown]
