@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import fcntl
 import json
 import os
+import selectors
 import shutil
 import signal
 import sys
@@ -268,3 +270,22 @@ def test_gaps_are_told_once(netns):
             return seen.end()[2]
 
     assert 1 == netns(job, **RANGE).count("a send of an unbound UDP socket")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_reader_that_reads_nothing_does_not_hold_up_the_end(netns, number, status):
+    """One signal ends it, though what it writes is not read."""
+
+    def job():
+        """Fail more often than a pipe has room for, and end it by one signal."""
+        full()
+        with traced("-o", "jsonl") as seen:
+            fcntl.fcntl(seen.process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+            refuse(times=50)
+            with selectors.DefaultSelector() as ready:
+                ready.register(seen.process.stdout, selectors.EVENT_READ)
+                assert ready.select(DEADLINE_S)
+            seen.process.send_signal(number)
+            return seen.process.wait(timeout=DEADLINE_S)
+
+    assert status == netns(job, **RANGE)

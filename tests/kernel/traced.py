@@ -50,7 +50,7 @@ def collect(watch: Watch, wanted: int, pids: set[int] | None = None) -> list[Raw
         TimeoutError: They did not come in time; what came is told.
     """
     end_s = time.monotonic() + PATIENCE_S
-    netns = os.stat("/proc/thread-self/ns/net").st_ino
+    netns = Path("/proc/thread-self/ns/net").stat().st_ino
     found: list[Raw] = []
     while len(found) < wanted:
         if time.monotonic() > end_s:
@@ -82,7 +82,8 @@ def instances() -> set[str]:
 
 def instances_of(pid: int) -> set[str]:
     """Return the instances that a process made."""
-    return {name for name in instances() if name in (f"portroom-{pid}", f"portroom-{pid}-before")}
+    names = {f"portroom-{pid}", f"portroom-{pid}-before", f"portroom-{pid}-names"}
+    return {name for name in instances() if name in names}
 
 
 WATCH = """

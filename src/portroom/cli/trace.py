@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
@@ -13,6 +14,7 @@ import click
 
 from portroom.cli.change_options import parse_duration
 from portroom.cli.complete import complete_file, complete_netns
+from portroom.cli.files import discard_output
 from portroom.cli.options import exit_statuses, output_options
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ WAIT_S = 0.5
 
 LAST_LOOKS = 10
 """How often to look for what is left at the end: where it never stops to fail, this does."""
+
+PATIENCE_S = 1.0
+"""How long a write may take once a signal came: whoever reads nothing cannot hold up the end."""
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a watch in order: Ctrl-C, a service manager, a terminal that is closed."""
@@ -49,7 +54,7 @@ def length_s(_: click.Context, __: click.Parameter, text: str | None) -> int | N
 
 @click.command(
     epilog=exit_statuses(
-        _0="answered; ended by --duration, by SIGTERM, or because nobody reads any more",
+        _0="answered; ended by --duration, SIGTERM, or as nobody reads any more",
         _3="a right is missing, or a kernel feature",
         _130="ended by Ctrl-C, the usual end: the sum was told",
     )
@@ -114,11 +119,15 @@ def trace(
     with _endings() as ending, watch.watch(question) as failures:
         ending.stop = failures.stop
         tell_begin(question, failures.counts())
-        show = _Shown(output, plain=plain, counts_alone=count or socket is not None)
+        show = _Shown(output, ending, plain=plain, counts_alone=count or socket is not None)
         show.begin(failures.counts())
         _follow(failures, ending, show, length)
         show.end(failures.counts())
     return INTERRUPTED if ending.number == signal.SIGINT else 0
+
+
+class NobodyReadsError(Exception):
+    """A signal came, and what is being written is not read."""
 
 
 class Ending:
@@ -127,12 +136,34 @@ class Ending:
     def __init__(self) -> None:
         self.number = 0
         self.stop: Callable[[], None] | None = None
+        self._writing_since_s: float | None = None
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Let a signal end what is written in a ``with`` block, if that is not read."""
+        self._writing_since_s = time.monotonic()
+        try:
+            yield
+        finally:
+            self._writing_since_s = None
+
+    def remind(self, _: int, __: FrameType | None) -> None:
+        """
+        End a write that goes on though a signal came a while ago.
+
+        Raises:
+            NobodyReadsError: There is one.
+        """
+        since_s = self._writing_since_s
+        if since_s is not None and time.monotonic() - since_s >= PATIENCE_S:
+            raise NobodyReadsError
 
     def handle(self, number: int, _: FrameType | None) -> None:
         """Note a signal; a second one ends at once."""
         if self.number:
             raise KeyboardInterrupt
         self.number = number
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE_S, PATIENCE_S)
         if self.stop is not None:
             self.stop()
 
@@ -144,9 +175,13 @@ def _endings() -> Iterator[Ending]:
     # One that is ignored, as under nohup, stays so.
     handled = [one for one in ENDINGS if signal.getsignal(one) is not signal.SIG_IGN]
     before = {one: signal.signal(one, ending.handle) for one in handled}
+    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, ending.remind)
     try:
         yield ending
+    except NobodyReadsError:
+        discard_output(sys.stdout)
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for one, handler in before.items():
             signal.signal(one, handler)
 
@@ -190,16 +225,16 @@ class _Shown:
 
     Args:
         output: One of the formats.
+        ending: What may end a write.
         plain: ASCII alone.
         counts_alone: No line a failure.
     """
 
-    def __init__(self, output: str, *, plain: bool, counts_alone: bool) -> None:
+    def __init__(self, output: str, ending: Ending, *, plain: bool, counts_alone: bool) -> None:
         from portroom.cli.output import style
         from portroom.render.failures import Lines
 
-        self._output = output
-        self._plain = plain
+        self._output, self._ending = output, ending
         self._look = style(plain=plain, wide=output == "wide")
         self._lines = Lines(self._look)
         self._is_table = output in {"table", "wide"}
@@ -231,17 +266,17 @@ class _Shown:
 
     def end(self, last: FailureCounts) -> None:
         """Write the counts; where lines of another form stand before, the sum is talk."""
-        from portroom.cli.output import as_data, talk, tell, write
+        from portroom.cli.output import as_data, talk
         from portroom.render import failures as screen
         from portroom.render.gaps import as_sentence
 
         told = self._first.gaps if self._first else ()
         if self._is_table:
             blank = "" if self._counts_alone else "\n"
-            tell(blank + screen.as_text(last, self._look, told), self._look)
+            self._write(blank + screen.as_text(last, self._look, told))
             return
         if self._counts_alone:
-            write(as_data([last], screen, self._output, all_netns=False).encode())
+            self._write(as_data([last], screen, self._output, all_netns=False))
         else:
             talk(screen.summary(last))
         if self._output != "json":
@@ -253,7 +288,8 @@ class _Shown:
         """Write lines to standard output now."""
         from portroom.cli.output import tell, write
 
-        if self._is_table:
-            tell(text, self._look)
-        else:
-            write(text.encode())
+        with self._ending.writing():
+            if self._is_table:
+                tell(text, self._look)
+            else:
+                write(text.encode())

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Self
 
 from portroom.errors import InvalidRequestError, NotPermittedError
+from portroom.kernel.files import PROC, read_text
 from portroom.kernel.rights import sudo_line
 
 MODE = 0o660
@@ -31,6 +32,8 @@ CLIENTS = 32
 """Clients served at a time; more wait until one of them has its answer."""
 
 PATIENCE_S = 5.0
+
+TABLE_BYTES = 1 << 26
 
 
 class Client:
@@ -136,12 +139,23 @@ def _clear(path: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.setblocking(False)
         number = asking.connect_ex(path)
-    if number != errno.ECONNREFUSED:
+    if number != errno.ECONNREFUSED or _is_bound(path):
         raise InvalidRequestError(
             f"--serve {path!r}: somebody serves there already.", "End it, or name another path."
         )
     with contextlib.suppress(FileNotFoundError):
         Path(path).unlink()
+
+
+def _is_bound(path: str) -> bool:
+    """Say whether somebody has bound a socket to a path, who may listen in a moment."""
+    names = {path, str(Path(path).absolute()), os.path.realpath(path)}
+    try:
+        table = read_text(f"{PROC}/self/net/unix", TABLE_BYTES)
+    except OSError:
+        return False
+    # 0000000000000000: 00000002 00000000 00010000 0001 01 12345 /run/a path
+    return any(line.split(None, 7)[7:] in ([name] for name in names) for line in table.splitlines())
 
 
 def _listen(path: str) -> socket.socket:

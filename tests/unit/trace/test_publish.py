@@ -93,6 +93,22 @@ def test_what_a_crash_left_is_replaced(path):
         Published(path)
 
 
+def test_a_socket_that_is_bound_alone_is_left(path):
+    """Whoever bound it may listen in a moment; a second one is told so."""
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(path)
+        with pytest.raises(InvalidRequestError, match="somebody serves there already"):
+            Published(path)
+
+        assert Path(path).exists()
+
+
+def test_no_path_is_refused():
+    """The kernel would choose a name that all may connect to."""
+    with pytest.raises(InvalidRequestError, match="no path"):
+        Published("")
+
+
 @pytest.mark.parametrize("kind", ["file", "folder", "link"])
 def test_what_is_no_socket_is_never_removed(path, kind, tmp_path):
     """Somebody mistyped: the file stays."""

@@ -25,7 +25,7 @@ from portroom.model.facts.gaps import Gap
 from portroom.model.facts.scene import Window
 from portroom.model.facts.snapshot import Groups, GroupTable, Settings, Snapshot
 from portroom.model.facts.sockets import Endpoint, Family, Protocol, packed_address
-from portroom.model.laws.buckets import BOUND_KINDS, Buckets, buckets, eligible
+from portroom.model.laws.buckets import BOUND_KINDS, Buckets, Listeners, buckets, eligible
 from portroom.model.laws.occupancy import UNBOUND_DEVICE, LocalOwner, local_owners
 from portroom.model.laws.overlap import overlaps
 from portroom.model.laws.scope import within
@@ -314,7 +314,7 @@ def _holders(
 ) -> Iterator[str]:
     """Yield as causes what holds a port on an overlapping address."""
     family, address = packed_address(local.address)
-    protocols = _protocols(attempt)
+    protocols, listeners = _protocols(attempt), Listeners(groups)
     for table in groups.tables:
         if table.protocol in protocols:
             for key, ports in table.ports.items():
@@ -323,7 +323,7 @@ def _holders(
                     overlaps(family, address, table.family, owner, table.v6only) is not False
                     and local.port in ports
                 ):
-                    yield _holder(table, key, local.port, settings)
+                    yield _holder(table, key, local.port, settings, listeners)
     for accepted in groups.inbound:
         owner = accepted.local_address
         if (
@@ -334,14 +334,18 @@ def _holders(
             yield "port_taken"
 
 
-def _holder(table: GroupTable, key: bytes, port: int, settings: Settings) -> str:
+def _holder(
+    table: GroupTable, key: bytes, port: int, settings: Settings, listeners: Listeners
+) -> str:
     """
-    Return as a cause what a socket on a port is.
+    Return as a cause what a socket on a port is; `explain` judges alike.
 
-    connect() places sockets in the range alone: what is connected outside of it
-    was bound, or accepted by a listener that is gone.
+    What goes to a listener of this namespace went out. Of others, what is connected
+    on a port that the kernel may not choose was bound, or accepted by a listener
+    that is gone.
     """
-    is_connected = any(key[:2])
-    if table.kind in BOUND_KINDS or not is_connected or port not in settings.ephemeral:
+    if table.kind in BOUND_KINDS or not any(key[:2]):
         return "port_taken"
-    return "port_held_by_outgoing"
+    may_choose = port in settings.ephemeral and port not in settings.reserved
+    is_outgoing = may_choose or listeners.serve(table.family, key)
+    return "port_held_by_outgoing" if is_outgoing else "port_taken"
