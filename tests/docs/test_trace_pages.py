@@ -26,7 +26,9 @@ def test_how_much_of_a_process_is_read_is_told():
 
 def test_what_it_leaves_for_a_while_is_told():
     """Names of the instances, the memory that they take, the mode of the socket."""
-    assert f"`{instance.PREFIX}PID` and `{instance.PREFIX}PID-before`" in STATE
+    names = [f"`{instance.PREFIX}PID{ending}`" for ending in ("", "-before", "-names")]
+    assert f"{names[0]}, {names[1]} and {names[2]}" in STATE
+    assert f"{live.NAMES_KB} KiB for each processor for the names" in STATE
     assert f"Up to {live.TOTAL_KB // 1024} MiB of kernel memory each" in STATE
     assert f"{perf_ring.BUFFER_BYTES >> 10} KiB for each processor" in STATE
     assert f"0{MODE:o}" in STATE
