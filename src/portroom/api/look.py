@@ -32,10 +32,10 @@ from portroom.model.laws.headroom import (
     owners_by_key,
     settle,
 )
-from portroom.model.laws.ownership import UNREADABLE, unread
+from portroom.model.laws.ownership import unread
 from portroom.model.laws.summary import states_gap, summary
 
-__all__ = ["UNREADABLE", "Live", "Saved", "Source", "headroom", "status", "take_all"]
+__all__ = ["Live", "Saved", "Source", "headroom", "status", "take_all"]
 
 TIGHTEST = 5
 """Keys on the status screen."""

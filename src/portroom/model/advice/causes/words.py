@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 
 from portroom.model.advice.commands import inside, netns_option
+from portroom.model.advice.wording import be as are
 from portroom.model.advice.wording import count, listed, owner_words
 from portroom.model.facts.answers import Key
 from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
@@ -28,16 +29,6 @@ def percent(part: int, whole: int) -> str:
     if not part or not whole:
         return "0 %"
     return f"{part * 100 // whole} %" if part * 100 >= whole else "<1 %"
-
-
-def are(number: int) -> str:
-    """
-    Return the verb for so many things.
-
-    >>> are(1), are(2)
-    ('is', 'are')
-    """
-    return "is" if number == 1 else "are"
 
 
 def every(eligible: int) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from portroom.model.advice import commands
 from portroom.model.advice.findings.owned import identity
 from portroom.model.advice.findings.ports import of_parity
-from portroom.model.advice.findings.programs import bind_first
+from portroom.model.advice.findings.programs import bind_first, suspects
 from portroom.model.advice.findings.words import are, destination, found, key_numbers
 from portroom.model.advice.spelling import EXAMPLE
 from portroom.model.advice.wording import count
@@ -16,7 +16,7 @@ from portroom.model.facts.gaps import Gap
 from portroom.model.facts.scene import Scene
 from portroom.model.facts.settings import setting_named
 from portroom.model.facts.snapshot import Settings
-from portroom.model.facts.sockets import packed_address
+from portroom.model.facts.sockets import Owner, packed_address
 from portroom.model.laws.headroom import SPARE_PORTS
 from portroom.model.laws.time_wait import TICK_MS, reuse_applies
 
@@ -147,15 +147,26 @@ def _second_address(key: Key, scene: Scene) -> str:
             "A second address of the destination gives no more room while a program binds before "
             "it connects (bind_first)."
         )
-    return "A second address of the destination or of this host doubles the room."
+    doubt = ", unless its program binds before it connects" if _may_be_bound(key, scene) else ""
+    return f"A second address of the destination or of this host doubles the room{doubt}."
 
 
 def _is_bound(key: Key, scene: Scene) -> bool:
     """Say whether ports of a key are bound, as the kernel said or as its program shows."""
     if scene.probed is not None and scene.probed.blocked:
         return True
+    return any(_is_among(one.owners, key) for one in bind_first(scene))
+
+
+def _may_be_bound(key: Key, scene: Scene) -> bool:
+    """Say whether the kernel could tell more of a key's program, and was not asked."""
+    return scene.probed is None and any(_is_among(one.owners, key) for one in suspects(scene))
+
+
+def _is_among(owners: Iterable[Owner], key: Key) -> bool:
+    """Say whether processes are of a program that has sockets of a key."""
     people = {identity(owner) for owner in key.owners}
-    return any(identity(owner) in people for one in bind_first(scene) for owner in one.owners)
+    return any(identity(owner) in people for owner in owners)
 
 
 def _explained(key: Key) -> str:

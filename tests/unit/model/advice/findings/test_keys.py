@@ -72,6 +72,17 @@ def test_no_room_is_promised_where_ports_are_bound(probed):
     assert "doubles" not in one.remedy
 
 
+def test_a_doubt_about_bound_ports_is_told_until_the_kernel_was_asked():
+    """A full range has both parities, whoever filled it: nothing but the probe can tell."""
+    full = connected(40000, 100)
+    read = held_by(small(full), (full, PERL))
+    unasked, *_ = tight_key(scene(read))
+    asked, *_ = tight_key(scene(read, probed=Probed(free=PortSet.of([40000, 40001]))))
+
+    assert "doubles the room, unless its program binds before it connects." in unasked.remedy
+    assert "doubles the room. " in asked.remedy
+
+
 def test_room_is_promised_where_another_program_binds_first():
     """Its ports are its own trouble."""
     automatic, bound = flagged(60), connected(40061, 10, step=2, remote=("198.51.100.9", 80))
