@@ -30,7 +30,7 @@ def test_what_it_leaves_for_a_while_is_told():
     assert f"{names[0]}, {names[1]} and {names[2]}" in STATE
     assert f"{live.NAMES_KB} KiB for each processor for the names" in STATE
     assert f"Up to {live.TOTAL_KB // 1024} MiB of kernel memory each" in STATE
-    assert f"{perf_ring.BUFFER_BYTES >> 10} KiB for each processor" in STATE
+    assert perf_ring.TOTAL_BYTES == live.TOTAL_KB << 10
     assert f"0{MODE:o}" in STATE
 
 

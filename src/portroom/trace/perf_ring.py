@@ -70,8 +70,14 @@ What is copied of a stack. The address lies in the frame of who calls libc, or o
 that: 26 bytes from the stack pointer in CPython. Each KiB costs a failure 0.2 µs.
 """
 
-BUFFER_BYTES = 1 << 18
-"""Of one processor: 117 failures. A watch looks each 10 ms while failures come."""
+RECORD_BYTES = 2 * STACK_BYTES
+"""More than a sample has: beside the stack there is the event, of 40 bytes."""
+
+SMALLEST_BYTES, LARGEST_BYTES, TOTAL_BYTES = 1 << 16, 1 << 19, 1 << 25
+"""
+Of the buffer of one processor, and of all: the largest has 230 failures. A watch looks each
+11 ms while failures come. More than the largest may be refused (perf_event_mlock_kb).
+"""
 
 ANY_PROCESS, NO_GROUP = -1, -1
 
@@ -121,7 +127,7 @@ class PerfRing:
         with self._order:
             after = parse_area(self._buffer[: mmap.PAGESIZE]).head
         self._head = area.head
-        yield from parse_samples(data[: whole_bytes(area, after)])
+        yield from parse_samples(data[: whole_bytes(area, after, RECORD_BYTES)])
 
     def close(self) -> None:
         """Switch the events off, and give the buffer back. Safe to call again."""
@@ -140,11 +146,22 @@ class PerfRing:
         fcntl.ioctl(descriptor, SET_FILTER, event.condition.encode() + b"\0")
         if self._buffer is None:
             # Without the right to write, nobody says what was read: it is overwritten.
-            length = mmap.PAGESIZE + max(BUFFER_BYTES, mmap.PAGESIZE)
-            self._buffer = mmap.mmap(descriptor, length, prot=mmap.PROT_READ)
+            length = max(buffer_bytes(os.cpu_count() or 1), mmap.PAGESIZE)
+            self._buffer = mmap.mmap(descriptor, mmap.PAGESIZE + length, prot=mmap.PROT_READ)
         else:
             fcntl.ioctl(descriptor, SET_OUTPUT, self._descriptors[0])
         fcntl.ioctl(descriptor, ENABLE, 0)
+
+
+def buffer_bytes(processors: int) -> int:
+    """
+    Return the size of the buffer of one processor: a power of two.
+
+    >>> [buffer_bytes(processors) >> 10 for processors in (1, 64, 65, 1024)]
+    [512, 512, 256, 64]
+    """
+    share = 1 << (TOTAL_BYTES // processors).bit_length() - 1
+    return max(SMALLEST_BYTES, min(LARGEST_BYTES, share))
 
 
 def pack_attributes(machine: Machine, number: int) -> bytes:

@@ -24,9 +24,6 @@ SAMPLED = SAMPLE_TIME | SAMPLE_RAW | SAMPLE_REGISTERS | SAMPLE_STACK
 
 RECORD_SAMPLE = 9
 
-LONGEST_RECORD_BYTES = 1 << 16
-"""A record tells its length in 16 bits."""
-
 AREA_OFFSET, AREA = 1024, struct.Struct("=Q8xQQ")
 """Of the first page: data_head, then behind data_tail data_offset and data_size."""
 
@@ -97,14 +94,14 @@ def spans(area: Area, length: int) -> tuple[slice, slice]:
     return slice(begin, begin + first), slice(area.offset, area.offset + length - first)
 
 
-def whole_bytes(area: Area, after: int, longest: int = LONGEST_RECORD_BYTES) -> int:
+def whole_bytes(area: Area, after: int, longest: int) -> int:
     """
     Return how many bytes from the head on were whole when they were copied.
 
     Args:
         area: Where the samples were before they were copied.
         after: The head after the copy: what was written meanwhile went over the oldest ones.
-        longest: Of one more record, which was being written.
+        longest: How long a record may be: one more was perhaps being written.
 
     >>> whole_bytes(Area(HEAD_MASK + 1 - 9999, 4096, 4096), HEAD_MASK + 1 - 10999, 64)
     3032

@@ -12,7 +12,7 @@ Rules of this file:
 from __future__ import annotations
 
 import os
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 from operator import itemgetter
 from typing import NamedTuple, Protocol
@@ -88,12 +88,13 @@ class Stacks:
 
     def look(self) -> None:
         """Read what was copied up to now."""
-        for sample in sorted(self._samples.read(), key=_time):
+        for sample in self._samples.read():
             place = Place(sample.at_ns, 0, len(sample.raw))
             call = self._decoders.decode(sample.raw, place)
             if isinstance(call, CallExit):
                 copied = Copied(sample.at_ns, call, sample)
-                self._of_thread.setdefault(call.tid, []).append(copied)
+                # In order, though a thread may have moved to another processor.
+                insort(self._of_thread.setdefault(call.tid, []), copied, key=_time)
 
     def address_of(self, call: CallExit, span: Span) -> bytes | None:
         """

@@ -68,6 +68,8 @@ class Recorder:
     def __init__(self, ring: Ring, stacks: Stacks | None = None) -> None:
         self._ring = ring
         self._stacks = stacks
+        # What came while it was read: the next look has what was before it.
+        self._early: list[TraceEvent] = []
         # By thread, in order of time: calls and changes of state.
         self._done: dict[int, list[CallEnter | StateChange]] = {}
         # By thread: the socket that is being made.
@@ -80,7 +82,12 @@ class Recorder:
 
     def look(self) -> None:
         """Read what was recorded up to now."""
-        for event in self._ring.drain().events:
+        drained = self._ring.drain()
+        events = sorted([*self._early, *drained.events], key=_time)
+        # A thread may have moved to a processor that was read later than the one before.
+        ready = bisect_right(events, drained.complete_ns, key=_time)
+        self._early = events[ready:]
+        for event in events[:ready]:
             self._note(event)
 
     def look_at_stacks(self) -> None:

@@ -13,7 +13,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from operator import itemgetter
 
 import msgspec
@@ -51,7 +51,8 @@ class Renames:
             del self._renamed[tid]
         for event in self._ring.drain().events:
             if isinstance(event, Renamed) and event.at_ns >= old_ns:
-                self._renamed.setdefault(event.tid, []).append(event)
+                # In order, though a thread may have moved to another processor.
+                insort(self._renamed.setdefault(event.tid, []), event, key=_time)
 
     def as_named(self, process: FailedProcess, at_ns: int, read_at_ns: int) -> FailedProcess:
         """

@@ -19,14 +19,15 @@ class Batches:
     A ring that gives one list of events after the other.
     """
 
-    def __init__(self, *batches):
+    def __init__(self, *batches, complete_ns=1 << 64):
         self._batches = list(batches)
+        self._complete_ns = complete_ns
 
     def drain(self):
         """
         Return the next events.
         """
-        return Drained(self._batches.pop(0) if self._batches else [], 0)
+        return Drained(self._batches.pop(0) if self._batches else [], self._complete_ns)
 
 
 def recorder_of(*events, later=()):
@@ -56,6 +57,19 @@ def test_a_call_begins_with_the_last_one_before_its_end():
     ]
 
     assert recorder_of(BEGIN, *others).begin_of(CALL) == BEGIN
+
+
+def test_what_came_while_it_was_read_waits_for_what_was_before():
+    """
+    A thread that moves is first on a processor that was read before it failed there.
+    """
+    later = BEGIN._replace(at_ns=99, descriptor=6)
+    recorder = Recorder(Batches([later], [BEGIN], complete_ns=95))
+    recorder.look()
+    assert recorder.begin_of(CALL) is None
+    recorder.look()
+
+    assert recorder.begin_of(CALL) == BEGIN
 
 
 def test_another_operation_is_not_its_begin():
