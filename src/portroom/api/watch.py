@@ -33,7 +33,8 @@ from portroom.trace.publish import Published
 UNSEEN = Gap(
     "trace",
     "a send of an unbound UDP socket that finds no port is not seen: "
-    "the kernel tells no event of it that can be filtered",
+    "the kernel tells no event of it that can be filtered; nor is a listen() without bind(), "
+    "nor what io_uring does but for connects of TCP",
     ("failures_total", "exhausted_total", "counts"),
 )
 """Said always: what is not seen must not be taken for what does not happen."""

@@ -107,7 +107,8 @@ def trace(
     Needs root: it makes a trace instance of its own in tracefs, which is gone
     afterwards; nothing else is changed. All network namespaces are seen.
 
-    Not seen: a send of an unbound UDP socket that finds no port.
+    Not seen: a send of an unbound UDP socket, or a listen() without bind(), that finds
+    no port.
     """
     import gc
 
