@@ -17,10 +17,10 @@ import pytest
 
 from portroom.api.explain import explain
 from portroom.api.source import Live
-from portroom.model.facts.explanation import POSSIBLE, RULED_OUT, UNKNOWN, ExplainQuestion
+from portroom.model.facts.explanation import FOUND, POSSIBLE, RULED_OUT, UNKNOWN, ExplainQuestion
 from portroom.model.facts.sockets import Protocol
 from tests.kernel.harness import Neighbour, black_hole, in_namespace, wait_until, write_settings
-from tests.kernel.nat_host import NatHost, fill_table, track_all
+from tests.kernel.nat_host import NatHost, fill_table, nft, track_all
 from tests.kernel.sockets import (
     attempt,
     connected,
@@ -218,6 +218,35 @@ def test_a_4_tuple_that_exists_clashes_with_the_port_asked_for():
     assert ("tuple_clash",) == found
     assert () == other_port
     assert () == other_remote
+
+
+def test_a_4_tuple_of_a_socket_that_is_bound_to_a_device_is_a_possible_clash_only():
+    """Kernel case c29: a socket that is bound to no device gets the same 4-tuple."""
+
+    def job():
+        options = {"bind": ("127.0.0.1", 40001), "reuse_address": True}
+        connected(FIRST, device="lo", **options)
+        found = verdicts(FULL, TO_FIRST, from_address="127.0.0.1", from_port=40001)
+        return found["tuple_clash"], attempt(lambda: connected(FIRST, **options))
+
+    assert (POSSIBLE, "ok") == with_ten_ports(job)
+
+
+def test_a_listener_for_ipv6_alone_is_in_the_way_of_one_wildcard():
+    """Of 0.0.0.0 it is not, so that without an address nothing is sure."""
+
+    def job():
+        listener("::", 9005, v6only=True)
+        found = [
+            verdicts(IN_USE, from_port=9005, from_address=address)["port_taken"]
+            for address in (None, "0.0.0.0", "::")
+        ]
+        return found, attempt(lambda: tcp(("0.0.0.0", 9005)))
+
+    found, ipv4 = with_ten_ports(job)
+
+    assert [POSSIBLE, RULED_OUT, FOUND] == found
+    assert "ok" == ipv4
 
 
 def test_an_address_that_this_host_does_not_have():
@@ -426,9 +455,20 @@ def test_a_remote_that_never_answers():
 
 
 def test_a_firewall_is_neither_named_nor_ruled_out():
-    """EPERM of a dropped packet: the rules are not read, and that is said."""
-    found = with_ten_ports(lambda: verdicts("EPERM", TO_FIRST, protocol=Protocol.UDP))
+    """EPERM of a dropped packet: the rules are not read, and that is said; tracking is."""
 
+    def job():
+        nft(
+            "add table ip refuse",
+            "add chain ip refuse out { type filter hook output priority 0 ; }",
+            "add rule ip refuse out udp dport 5353 drop",
+        )
+        refusal = attempt(lambda: udp().sendto(b"", ("127.0.0.1", 5353)))
+        return refusal, verdicts("EPERM", "127.0.0.1:5353", protocol=Protocol.UDP)
+
+    refusal, found = with_ten_ports(job)
+
+    assert "EPERM" == refusal
     assert UNKNOWN == found["firewall_refuses"]
     assert RULED_OUT == found["conntrack_full"]
 
@@ -476,16 +516,16 @@ def test_a_translation_that_finds_no_port_makes_connects_time_out():
 
 
 def test_a_translation_with_room_is_no_cause():
-    """Nine of ten translated, and the tenth goes through."""
+    """Five of ten translated, and the sixth goes through."""
 
     def job():
         host = NatHost("masquerade to :50000-50009")
-        made = [host.one_more() for _ in range(3)]
-        return made, why("ETIMEDOUT")
+        made = host.fill(at_most=5)
+        return made, host.one_more(), why("ETIMEDOUT")
 
-    made, found = in_namespace(job)
+    made, sixth, found = in_namespace(job)
 
-    assert ["ok"] * 3 == made
+    assert (5, "ok") == (made, sixth)
     assert () == found
 
 

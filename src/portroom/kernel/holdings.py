@@ -153,6 +153,7 @@ def _holding(protocol: Protocol, port: int, row: _Row, outgoing: bool | None) ->
         remote=None if alone else Endpoint(address_text(row.family, there), remote_port),
         outgoing=outgoing,
         v6only=row.v6only if row.family is Family.IPV6 else None,
+        device=int.from_bytes(row.key[34:38], "little"),
     )
 
 

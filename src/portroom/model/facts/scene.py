@@ -165,6 +165,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     placed it there, or that it is what such a connection left: None where that
     cannot be told. ``remote`` is None for a socket without one. ``v6only`` says
     that an IPv6 socket is not in the way of IPv4, None where that is not told.
+    ``device`` is the index of the device that the socket is bound to, 0 for none.
     """
 
     protocol: Protocol
@@ -173,6 +174,7 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     remote: Endpoint | None
     outgoing: bool | None
     v6only: bool | None = None
+    device: int = 0
     owners: tuple[Owner, ...] = ()
 
 

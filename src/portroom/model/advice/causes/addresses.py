@@ -56,9 +56,9 @@ def tuple_clash(asked: ExplainQuestion, scene: Scene) -> Cause | None:
             f"The sockets on port {asked.from_port} could not be read: {gap_words(scene.holdings)}.",
         )
     pair = f"from port {asked.from_port} to {asked.remote}"
-    for one in scene.holdings:
-        if _same_pair(one, asked, scene):
-            return _clash(one, asked, scene)
+    same = [one for one in scene.holdings if _same_pair(one, asked, scene)]
+    if same:
+        return _clash(min(same, key=lambda one: one.device), asked, scene)
     return ruled_out(TUPLE_CLASH, f"No TCP socket goes {pair}.")
 
 
@@ -110,6 +110,10 @@ def _clash(one: Holding, asked: ExplainQuestion, scene: Scene) -> Cause:
         command(scene, "sessions", "--local", f":{asked.from_port}", "--remote", str(one.remote)),
     )
     figures = {"local_port": asked.from_port}
+    if one.device:
+        # kernel case c29: it is not in the way of a socket that is bound to no device.
+        sentence += f" It is bound to device {one.device}: in the way of others bound there alone."
+        return possible(TUPLE_CLASH, sentence, advice, figures)
     if one.state != "TIME_WAIT":
         return found(TUPLE_CLASH, sentence, advice, figures)
     settings = part_or_none(scene.read.settings)

@@ -124,11 +124,21 @@ def _is_outgoing(one: Holding, port: int, scene: Scene, *, listened: bool) -> bo
 
 
 def _overlap(asked: ExplainQuestion, one: Holding) -> bool | None:
-    """Say whether a socket is in the way of the address asked for; any is 0.0.0.0 or ::."""
-    family, owner = packed_address(one.local.address)
+    """
+    Say whether a socket is in the way of the address asked for.
+
+    Any is 0.0.0.0 or ``::``, and what is in the way of one of them alone is in doubt.
+    """
     if asked.from_address is None:
-        return True
-    wanted, address = packed_address(asked.from_address)
+        both = {_overlap_of(address, one) for address in ("0.0.0.0", "::")}  # noqa: S104 - nothing is bound
+        return both.pop() if len(both) == 1 else None
+    return _overlap_of(asked.from_address, one)
+
+
+def _overlap_of(wanted_address: str, one: Holding) -> bool | None:
+    """Say whether a socket is in the way of one address."""
+    family, owner = packed_address(one.local.address)
+    wanted, address = packed_address(wanted_address)
     v6only = one.v6only
     if v6only is None and one.remote is None and not is_wildcard(owner):
         v6only = True  # A specific IPv6 address that is bound never reaches IPv4.
