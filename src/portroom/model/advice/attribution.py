@@ -29,7 +29,7 @@ from portroom.model.laws.buckets import BOUND_KINDS, Buckets, Listeners, buckets
 from portroom.model.laws.occupancy import UNBOUND_DEVICE, LocalOwner, local_owners
 from portroom.model.laws.overlap import overlaps
 from portroom.model.laws.scope import within
-from portroom.model.laws.selection import window
+from portroom.model.laws.selection import may_choose, went_out, window
 
 CONNECT, BIND = "connect", "bind"
 EADDRNOTAVAIL, EADDRINUSE, EAGAIN = 99, 98, 11
@@ -338,14 +338,13 @@ def _holder(
     table: GroupTable, key: bytes, port: int, settings: Settings, listeners: Listeners
 ) -> str:
     """
-    Return as a cause what a socket on a port is; `explain` judges alike.
+    Return as a cause what a socket on a port is.
 
-    What goes to a listener of this namespace went out. Of others, what is connected
-    on a port that the kernel may not choose was bound, or accepted by a listener
-    that is gone.
+    What goes to a listener of this namespace surely went out; accepted sockets of a
+    listener that is there are not among these.
     """
     if table.kind in BOUND_KINDS or not any(key[:2]):
         return "port_taken"
-    may_choose = port in settings.ephemeral and port not in settings.reserved
-    is_outgoing = may_choose or listeners.serve(table.family, key)
+    surely = listeners.serve(table.family, key) or None
+    is_outgoing = went_out(surely, choosable=may_choose(port, settings), listened=False)
     return "port_held_by_outgoing" if is_outgoing else "port_taken"

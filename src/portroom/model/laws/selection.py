@@ -11,7 +11,7 @@ c36, c37, c50, c53, c54, u13, u15.
 from __future__ import annotations
 
 from portroom.model.facts.ports import PortRange
-from portroom.model.facts.snapshot import Groups
+from portroom.model.facts.snapshot import Groups, Settings
 from portroom.model.facts.sockets import Family, Protocol
 from portroom.model.laws.occupancy import local_owners
 from portroom.model.laws.overlap import overlaps
@@ -38,6 +38,25 @@ def window(ephemeral: PortRange, first: int, last: int) -> PortRange:
         first if first in ephemeral else ephemeral.first,
         last if last in ephemeral else ephemeral.last,
     )
+
+
+def may_choose(port: int, settings: Settings) -> bool:
+    """Say whether the kernel may choose a port: inside the range, and not reserved."""
+    return port in settings.ephemeral and port not in settings.reserved
+
+
+def went_out(surely: bool | None, *, choosable: bool, listened: bool) -> bool:
+    """
+    Say whether a connected socket holds its port as an outgoing connection.
+
+    Args:
+        surely: What the kernel tells of it, None where it does not.
+        choosable: Whether the kernel may choose that port, see ``may_choose``:
+            what is connected on another one was bound, or accepted by a listener
+            that is gone.
+        listened: Whether somebody listens there, who accepted it.
+    """
+    return choosable and not listened if surely is None else surely
 
 
 def explicit_bind(

@@ -21,6 +21,7 @@ from portroom.model.facts.scene import Holding, Scene
 from portroom.model.facts.snapshot import Settings
 from portroom.model.facts.sockets import Owner, Protocol, is_wildcard, packed_address
 from portroom.model.laws.overlap import overlaps
+from portroom.model.laws.selection import may_choose, went_out
 
 TAKEN, OUTGOING = "port_taken", "port_held_by_outgoing"
 
@@ -112,15 +113,10 @@ def _in_the_way(
 
 
 def _is_outgoing(one: Holding, port: int, scene: Scene, *, listened: bool) -> bool:
-    """
-    Say whether a socket connected out.
-
-    Where that is not told: what is connected, on a port that the kernel chooses
-    from and that nobody listens on, did.
-    """
-    if one.outgoing is not None or one.remote is None:
+    """Say whether a socket connected out; one without a remote did not."""
+    if one.remote is None:
         return bool(one.outgoing)
-    return _may_choose(port, scene) and not listened
+    return went_out(one.outgoing, choosable=_may_choose(port, scene), listened=listened)
 
 
 def _overlap(asked: ExplainQuestion, one: Holding) -> bool | None:
@@ -217,4 +213,4 @@ def _reserve_options(scene: Scene) -> Iterator[str]:
 def _may_choose(port: int, scene: Scene) -> bool:
     """Say whether the kernel may choose a port by itself, as far as the range is known."""
     settings = part_or_none(scene.read.settings)
-    return settings is None or (port in settings.ephemeral and port not in settings.reserved)
+    return settings is None or may_choose(port, settings)
