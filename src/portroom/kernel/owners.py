@@ -189,12 +189,17 @@ def read_owner(pid: int, folder: int) -> Owner:
     """
     stat = parse_stat(read_file("stat", folder))
     uid = parse_uid(read_file("status", folder))
-    cgroup = _read_cgroup(folder)
+    cgroup = read_cgroup(folder)
     return Owner(pid, stat.start_time, stat.command, uid, cgroup.unit, cgroup.container)
 
 
-def _read_cgroup(folder: int) -> Cgroup:
-    """Return what the cgroups of a process tell; nothing where there are none."""
+def read_cgroup(folder: int) -> Cgroup:
+    """
+    Return what the cgroups of a process tell; nothing where there are none.
+
+    Args:
+        folder: Descriptor of ``/proc/PID``, or of one of its threads.
+    """
     try:
         raw = read_file("cgroup", folder, CGROUP_BYTES)
     except OSError:

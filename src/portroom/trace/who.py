@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from portroom.kernel.cgroups import NO_CGROUP, Cgroup, parse_cgroup
 from portroom.kernel.files import PROC
+from portroom.kernel.owners import read_cgroup
 from portroom.kernel.processes import (
     INITIAL_PID_NAMESPACE,
     open_folder,
@@ -40,8 +40,6 @@ FRESH_NS = 250_000_000
 
 MOST_OPEN = 256
 """Threads whose folder stays open; a process may often have 1,024 descriptors."""
-
-CGROUP_BYTES = 1 << 16
 
 
 class Seen(NamedTuple):
@@ -123,7 +121,7 @@ class Who:
         status = read_file("status", folder)
         pid = parse_thread_group(status)
         leader = thread if pid == tid else parse_stat(_read_leader(pid, self._proc))
-        cgroup, place = _read_cgroup(folder), self._where.find(tid, pid, leader.start_time)
+        cgroup, place = read_cgroup(folder), self._where.find(tid, pid, leader.start_time)
         return FailedProcess(
             tid=tid,
             pid=pid,
@@ -212,12 +210,3 @@ def _read_leader(pid: int, proc: str) -> bytes:
         return read_file("stat", folder)
     finally:
         os.close(folder)
-
-
-def _read_cgroup(folder: int) -> Cgroup:
-    """Return what the cgroups of a thread tell; nothing where there are none."""
-    try:
-        raw = read_file("cgroup", folder, CGROUP_BYTES)
-    except OSError:
-        return NO_CGROUP
-    return parse_cgroup(raw.decode("utf-8", "backslashreplace"))
