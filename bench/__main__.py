@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from bench import installation, machine, plan, table, workers
+from bench import installation, machine, plan, table, tracing, workers
 from bench.comparisons import Outcome, outcome
 from bench.errors import BenchError
 from bench.plan import Case
@@ -32,7 +32,7 @@ def main() -> int:
         try:
             programs = installation.install(Path(folder, "installation"))
             os.environ["PATH"] = f"{programs}:{os.environ['PATH']}"
-            return _run(wishes, Path(folder))
+            return tracing.run() if wishes.trace else _run(wishes, Path(folder))
         except BenchError as error:
             sys.stderr.write(f"bench: {error}\n")
             return 1
@@ -55,6 +55,9 @@ def _wishes() -> argparse.Namespace:
     parser.add_argument("--only", action="append", metavar="NAME", help="only this population")
     parser.add_argument("--runs", type=int, metavar="N", help="rounds, in place of each one's own")
     parser.add_argument("--write", action="store_true", help="write even what --only measured")
+    parser.add_argument(
+        "--trace", action="store_true", help="what `portroom trace` tells and costs, and keep that"
+    )
     parser.add_argument("--list", action="store_true", help="list the populations")
     return parser.parse_args()
 

@@ -101,15 +101,15 @@ def _escape(cell: str) -> str:
     return cell.replace("|", "\\|")
 
 
-def write(text: str, page: Path = PAGE) -> None:
+def write(text: str, first: str = BEGIN, last: str = END, page: Path = PAGE) -> None:
     """
-    Put *text* between the two marks of *page*, in place of what stood there.
+    Put *text* between two marks of *page*, in place of what stood there.
 
     Raises:
         BenchError: The page lacks a mark.
     """
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = page.read_text(encoding="utf-8").partition(first)
+    _, end, after = rest.partition(last)
     if not (begin and end):
-        raise BenchError(f"{page}: expected the lines {BEGIN!r} and {END!r}.")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+        raise BenchError(f"{page}: expected the lines {first!r} and {last!r}.")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}", encoding="utf-8")
