@@ -162,6 +162,8 @@ def _end(child: int) -> None:
 def _answer_and_exit(writing: int, bound_sockets: int) -> None:
     """Try both in the child, write a letter for each, and end without a trace."""
     try:
+        # Ctrl-C reaches the child as well; the parent alone answers it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         _enter_new_namespace()
         os.write(writing, _tried(_bucket_forgets))
         os.write(writing, _tried(partial(_lists_bound_sockets, bound_sockets)))
