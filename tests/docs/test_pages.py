@@ -153,10 +153,10 @@ def gap_sources(path: Path) -> Iterator[str]:
     ("name", "number"),
     [
         ("commands/headroom.md", look.OWNERS_UP_TO),
-        ("commands/status.md", look.STATUS_OWNERS_UP_TO),
+        ("commands/status.md", look.KEY_OWNERS_UP_TO),
         ("commands/snapshot.md", look.SAVED_OWNERS_UP_TO),
         ("../decisions/0007-owners-unasked-only-while-cheap.md", look.OWNERS_UP_TO),
-        ("../decisions/0007-owners-unasked-only-while-cheap.md", look.STATUS_OWNERS_UP_TO),
+        ("../decisions/0007-owners-unasked-only-while-cheap.md", look.KEY_OWNERS_UP_TO),
         ("../explanation/where-local-ports-go.md", WITNESSES_UP_TO),
     ],
 )

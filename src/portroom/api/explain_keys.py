@@ -14,7 +14,7 @@ import msgspec
 from portroom.api.scene import NOBODY
 from portroom.errors import InvalidRequestError, NotSupportedError
 from portroom.kernel.probe import probe
-from portroom.kernel.snapshot import read_key_owners
+from portroom.kernel.snapshot import KEY_OWNERS_UP_TO, read_key_owners
 from portroom.model.advice.causes.pools import names_source
 from portroom.model.facts.answers import Key
 from portroom.model.facts.explanation import ExplainQuestion
@@ -48,9 +48,6 @@ FOR_FILES = frozenset({"EMFILE", "ENFILE"})
 
 TIGHTEST = 5
 """Keys that are judged where no destination is named."""
-
-OWNERS_UP_TO = 200_000
-"""TCP sockets up to which owners are looked for: about a second."""
 
 ANY = "0.0.0.0"  # noqa: S104 - a question, nothing is bound
 """What bind() asks for that is in the way of everybody, and everybody in its way."""
@@ -190,10 +187,8 @@ def with_owners(read: Snapshot, keys: Keys, asked: Asked) -> Snapshot:
         measured += find_keys(read, KeysWanted(Protocol.TCP, Operation.BIND0, (), ANY)).measured
     if not any(one.states for one in measured):
         return read
-    if counters.tcp_inuse + counters.tcp6_inuse > OWNERS_UP_TO:
-        reason = (
-            f"{NOT_LOOKED_AT}: more than {OWNERS_UP_TO:,} sockets, see portroom headroom --owners"
-        )
+    if counters.tcp_inuse + counters.tcp6_inuse > KEY_OWNERS_UP_TO:
+        reason = f"{NOT_LOOKED_AT}: more than {KEY_OWNERS_UP_TO:,} sockets, see portroom headroom --owners"
         return msgspec.structs.replace(read, owners=Gap("owners", reason, ("keys.owners",)))
     owners = read_key_owners(measured, settings.ephemeral, read.netns)
     return msgspec.structs.replace(read, owners=owners)

@@ -10,7 +10,7 @@ from portroom.api.endpoints import check_local, find_remotes
 from portroom.api.source import Live, Saved, Source
 from portroom.errors import InvalidRequestError
 from portroom.kernel import snapshot as reading
-from portroom.kernel.snapshot import Wanted, take
+from portroom.kernel.snapshot import KEY_OWNERS_UP_TO, Wanted, take
 from portroom.model.facts.answers import Headroom, Key, RangeUse, Status
 from portroom.model.facts.questions import HeadroomQuestion
 from portroom.model.facts.snapshot import (
@@ -42,9 +42,6 @@ TIGHTEST = 5
 
 OWNERS_UP_TO = 5_000
 """Sockets in use up to which headroom looks for owners unasked: the walk costs."""
-
-STATUS_OWNERS_UP_TO = 200_000
-"""The same for the status screen: about a second."""
 
 SAVED_OWNERS_UP_TO = 50_000
 """Sockets whose owners a saved Snapshot keeps for every key."""
@@ -101,7 +98,7 @@ def status(source: Source) -> Status:
         boots_here = source.known is None or source.known.kind == "host"
         read = source.take(Wanted(groups=True, all_ports=True, boot=boots_here))
         keys = find_keys(read, wanted)
-        return _status(_with_owners(read, keys, None, STATUS_OWNERS_UP_TO), keys)
+        return _status(_with_owners(read, keys, None, KEY_OWNERS_UP_TO), keys)
 
     return source.run(job)
 
@@ -291,9 +288,9 @@ def _status(read: Snapshot, keys: Keys) -> Status:
     sessions = summary(read.counters, read.groups)
     ahead = drift.prospects(read, drift.decided_here(read))
     missing = states_gap(read.groups)
-    gaps = read.gaps + keys.gaps + _owners_gaps(read, keys, None, STATUS_OWNERS_UP_TO)
+    gaps = read.gaps + keys.gaps + _owners_gaps(read, keys, None, KEY_OWNERS_UP_TO)
     gaps += tuple(gap for gap in (sessions, missing) if isinstance(gap, Gap))
-    tight = _keys(read, keys, None, STATUS_OWNERS_UP_TO)
+    tight = _keys(read, keys, None, KEY_OWNERS_UP_TO)
     found = diagnose(Scene(read=read, keys=tight))
     return Status(
         host=read.host,

@@ -36,9 +36,6 @@ HERE_ITSELF = Live()
 TIGHTEST = 5
 """Keys whose owners are asked for their open files."""
 
-OWNERS_UP_TO = 200_000
-"""TCP sockets up to which the owners of the tightest keys are looked for: about a second."""
-
 HOLDING = frozenset({TcpState.LISTEN, TcpState.BOUND_INACTIVE})
 """States of a TCP socket that keeps a port for itself."""
 
@@ -148,7 +145,10 @@ def _read(source: Live) -> Snapshot:
     boots_here = source.known is None or source.known.kind == "host"
     read = _with_holders(source.take(Parts(groups=True, all_ports=True, boot=boots_here)))
     counters = read.counters
-    if isinstance(counters, Counters) and counters.tcp_inuse + counters.tcp6_inuse > OWNERS_UP_TO:
+    if (
+        isinstance(counters, Counters)
+        and counters.tcp_inuse + counters.tcp6_inuse > reading.KEY_OWNERS_UP_TO
+    ):
         return read
     return _with_key_owners(read)
 

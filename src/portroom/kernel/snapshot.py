@@ -53,6 +53,9 @@ ENOUGH_PROCESSORS = 1.5
 ATTEMPTS = 3
 """Readings of tables that changed meanwhile, before that is said."""
 
+KEY_OWNERS_UP_TO = 200_000
+"""TCP sockets up to which the owners of keys are looked for unasked: about a second."""
+
 DEGRADED = "degraded: read from /proc/net, which shows no socket that is only bound"
 
 BOUND_UNSEEN = (
