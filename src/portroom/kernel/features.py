@@ -1,4 +1,4 @@
-"""Ask the kernel what it can do, without harming anyone.
+"""Ask the kernel what it can do, without harming anyone: what the laws need.
 
 Rules of this file:
 
@@ -9,33 +9,28 @@ Rules of this file:
   port from every automatic connect of the host;
 - nothing is remembered, so nothing is wrong after a boot.
 
-Source: kernels-older.md 3 and 4, tried on sixteen kernels.
+``abilities`` asks for more, for who wants to know. Source: kernels-older.md 3 and
+4, tried on sixteen kernels.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import os
-import select
-import signal
 import socket
-import struct
-import warnings
-from collections.abc import Callable
 from functools import partial
 
 from portroom.kernel import sock_diag
 from portroom.kernel.files import PROC
 from portroom.kernel.netlink import NETLINK_SOCK_DIAG, Netlink
 from portroom.kernel.probe import deferred, has_range_option
+from portroom.kernel.throwaway import Throwaway
 from portroom.model.facts.snapshot import Features
 from portroom.model.facts.sockets import TcpState
 
 TRIAL_PORT = 40_000
 """Any port will do: the namespace is empty."""
-
-DEADLINE_S = 2.0
 
 MANY_SOCKETS = 50_000
 DECOYS = 300
@@ -45,12 +40,6 @@ Bound sockets to make where the system has many sockets.
 The kernel looks for bound ones among all sockets of the system, and stops for
 the first 30 rows that fill a datagram: with 300, after a tenth of its walk.
 """
-
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 0x1
-
-YES, NO, UNKNOWN = b"y", b"n", b"?"
-_MEANING = {YES[0]: True, NO[0]: False}
 
 
 def read_features(proc: str = PROC) -> Features:
@@ -68,24 +57,14 @@ class Trial:
     A trial in a private namespace: begun at once, its answers read later.
 
     It takes some milliseconds, in which the caller can read tables.
+
+    Args:
+        system_sockets: About how many TCP sockets the whole system has.
     """
 
     def __init__(self, system_sockets: int = 0) -> None:
-        """
-        Begin.
-
-        Args:
-            system_sockets: About how many TCP sockets the whole system has.
-        """
-        self._reading, writing = os.pipe()
-        with warnings.catch_warnings():
-            # The child runs this thread alone and takes no lock of another.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self._child = os.fork()
-        if self._child == 0:
-            _answer_and_exit(writing, 1 if system_sockets < MANY_SOCKETS else DECOYS)
-        os.close(writing)
-        self._found: tuple[bool | None, bool | None] | None = None
+        self._begun = Throwaway((bucket_forgets, bound_rows_question(system_sockets)))
+        self._found: tuple[bool | None, ...] | None = None
 
     def features(self, proc: str = PROC, *, bound_rows: bool = True) -> Features:
         """
@@ -98,11 +77,10 @@ class Trial:
         """
         option = has_range_option()
         if self._found is None:
-            self._found = self._answers(2 if bound_rows else 1)
+            self._found = (*self._begun.answers(2 if bound_rows else 1).told, None)[:2]
         forgets, lists_bound = self._found
         return Features(
-            # Every kernel without the option is sticky: the change came later.
-            bucket_forgets=False if option is False else forgets,
+            bucket_forgets=forgets,
             range_option=option,
             bound_inactive_rows=lists_bound,
             tw_reuse_by_age=os.path.exists(f"{proc}/sys/net/ipv4/tcp_tw_reuse_delay"),
@@ -111,23 +89,7 @@ class Trial:
     def end(self) -> None:
         """End the trial without an answer."""
         if self._found is None:
-            self._found = self._answers(0)
-
-    def _answers(self, wanted: int) -> tuple[bool | None, bool | None]:
-        """Return whether buckets forget and, if two are wanted, list bound sockets."""
-        poll = select.poll()  # select() refuses file descriptors over 1023
-        poll.register(self._reading, select.POLLIN)
-        answers = b""
-        while len(answers) < wanted and poll.poll(DEADLINE_S * 1000):
-            answer = os.read(self._reading, 1)
-            if not answer:
-                break
-            answers += answer
-        os.close(self._reading)
-        # What is not waited for, or does not come, is not needed any more.
-        _end(self._child)
-        forgets, bound_rows = (answers + UNKNOWN + UNKNOWN)[:2]
-        return _MEANING.get(forgets), _MEANING.get(bound_rows)
+            self._found = (*self._begun.answers(0).told, None, None)
 
 
 class KnownFeatures:
@@ -149,57 +111,32 @@ class KnownFeatures:
         """Do nothing: no trial was begun."""
 
 
-def _end(child: int) -> None:
-    """End a child, and wait until nothing is left of it."""
-    # Who was started with SIGCHLD ignored is told nothing of a child: once it has ended
-    # its number may be that of another process.
-    with contextlib.suppress(ChildProcessError, ProcessLookupError):
-        if os.waitpid(child, os.WNOHANG) == (0, 0):
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-
-
-def _answer_and_exit(writing: int, bound_sockets: int) -> None:
-    """Try both in the child, write a letter for each, and end without a trace."""
-    try:
-        # Ctrl-C reaches the child as well; the parent alone answers it.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        _enter_new_namespace()
-        os.write(writing, _tried(_bucket_forgets))
-        os.write(writing, _tried(partial(_lists_bound_sockets, bound_sockets)))
-    finally:
-        os._exit(0)
-
-
-def _tried(trial: Callable[[], bool | None]) -> bytes:
-    """Return the letter for what a trial gave, UNKNOWN if it failed."""
-    try:
-        return {True: YES, False: NO, None: UNKNOWN}[trial()]
-    except OSError:
-        return UNKNOWN
-
-
-def _enter_new_namespace() -> None:
-    """Move this process to an empty network namespace with lo up."""
-    import ctypes  # in the child alone, beside the caller's work
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(CLONE_NEWNET) and libc.unshare(CLONE_NEWUSER | CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "unshare")
-    with socket.socket() as handle:
-        reply = fcntl.ioctl(handle, SIOCGIFFLAGS, b"lo".ljust(40, b"\0"))
-        (flags,) = struct.unpack_from("=H", reply, 16)
-        fcntl.ioctl(
-            handle, SIOCSIFFLAGS, b"lo".ljust(16, b"\0") + struct.pack("=H22x", flags | IFF_UP)
-        )
-
-
-def _bucket_forgets() -> bool | None:
+def bucket_forgets() -> bool | None:
     """
     Say whether a port comes back once its bound owner has left.
 
+    To be asked in a private namespace, for it takes ports.
+
+    Raises:
+        OSError: It could not be asked.
+    """
+    try:
+        return _forgets_for_connect()
+    except OSError as error:
+        if error.errno != errno.ENOPROTOOPT:
+            raise
+    return _forgets_for_bind()
+
+
+def _forgets_for_connect() -> bool | None:
+    """
+    Say whether a connect() gets the port back: the question itself.
+
     A connection holds the port; a bound socket on another address comes and
     goes; then a second connection, to another remote, asks for the port.
+
+    Raises:
+        OSError: ENOPROTOOPT where sockets have no option to ask for one port.
     """
     with deferred(socket.AF_INET, TRIAL_PORT) as first:
         if first.connect_ex(("127.0.0.1", 9)):
@@ -215,6 +152,52 @@ def _connects() -> bool:
     """Say whether a connection to another remote gets the trial port."""
     with deferred(socket.AF_INET, TRIAL_PORT) as second:
         return second.connect_ex(("127.0.0.1", 10)) == 0
+
+
+def _forgets_for_bind() -> bool:
+    """
+    Say whether a bind() finds what a bound socket left at the port.
+
+    What makes connect() pass over a port is that its bucket is marked as shared by bound
+    sockets, and the same mark lets a bind() with SO_REUSEPORT in unexamined. A connection
+    holds the port; a bound socket comes and goes that shares it; the connection shares no
+    more; then a bind() is refused, unless the mark is still there.
+
+    Source: Linux net/ipv4/inet_connection_sock.c, inet_csk_get_port; fastreuseport.
+    """
+    with socket.socket() as server, socket.socket() as held:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.connect(server.getsockname())
+        _bind_sharing(held.getsockname())
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+        try:
+            _bind_sharing(held.getsockname())
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            return True
+        return False
+
+
+def _bind_sharing(place: tuple[str, int]) -> None:
+    """Bind a socket with SO_REUSEPORT, and close it."""
+    with socket.socket() as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind(place)
+
+
+def bound_rows_question(system_sockets: int) -> partial[bool]:
+    """
+    Return the question whether sock_diag lists sockets that are only bound.
+
+    To be asked in a private namespace, for it takes ports.
+
+    Args:
+        system_sockets: About how many TCP sockets the whole system has.
+    """
+    return partial(_lists_bound_sockets, 1 if system_sockets < MANY_SOCKETS else DECOYS)
 
 
 def _lists_bound_sockets(number: int) -> bool:
