@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "boot": ("boot", "Which line decides at the next boot."),
     "explain": ("explain", "Why a connect, bind or send fails, and what to do."),
     "doctor": ("doctor", "Findings, each with evidence and remedy."),
+    "features": ("features", "What this kernel can tell, and what it cannot."),
     "trace": ("trace", "Failed connects and binds, as they happen."),
     "set": ("set", "Change settings, with a plan before and a way back."),
     "plan": ("plan", "What `set` would write, kept in a file."),

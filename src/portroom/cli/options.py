@@ -61,20 +61,30 @@ def output_options(command: Command) -> Command:
 
 def source_options(command: Command) -> Command:
     """Add `--netns`, `--all-netns` and `--snapshot`."""
+    every = click.option("--all-netns", is_flag=True, help="Look into every network namespace.")
+    return netns_option(every(snapshot_option(command)))
+
+
+def netns_option(command: Command) -> Command:
+    """Add `--netns`."""
     one = click.option(
         "--netns",
         metavar="NAME|PID|PATH",
         shell_complete=complete_netns,
         help="Look into this network namespace.",
     )
-    every = click.option("--all-netns", is_flag=True, help="Look into every network namespace.")
+    return one(command)
+
+
+def snapshot_option(command: Command) -> Command:
+    """Add `--snapshot`."""
     saved = click.option(
         "--snapshot",
         metavar="FILE",
         shell_complete=complete_file,
         help="Answer from a saved Snapshot, not from the kernel.",
     )
-    return one(every(saved(command)))
+    return saved(command)
 
 
 Result = TypeVar("Result", bound="Answer")

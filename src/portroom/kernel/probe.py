@@ -97,20 +97,41 @@ def has_range_option() -> bool | None:
     return True
 
 
-def deferred(family: int, port: int) -> socket.socket:
+def deferred(family: int, first: int, last: int | None = None) -> socket.socket:
     """
-    Return a socket whose connect() takes *port* or fails, and sends nothing.
+    Return a socket whose connect() takes a port of a window or fails, and sends nothing.
+
+    Args:
+        family: AF_INET or AF_INET6.
+        first: The lowest port.
+        last: The highest; None for the first one alone.
 
     Raises:
         OSError: ENOPROTOOPT where the kernel lacks one of the options.
+    """
+    handle = unsent(family)
+    try:
+        window = struct.pack("=I", first | (first if last is None else last) << 16)
+        handle.setsockopt(socket.SOL_IP, IP_LOCAL_PORT_RANGE, window)
+    except OSError:
+        handle.close()
+        raise
+    return handle
+
+
+def unsent(family: int) -> socket.socket:
+    """
+    Return a socket whose connect() takes any port or fails, and sends nothing.
+
+    Raises:
+        OSError: ENOPROTOOPT where the kernel lacks one of the options, EOPNOTSUPP where
+            the namespace has fast open switched off.
     """
     handle = socket.socket(family, socket.SOCK_STREAM)
     try:
         handle.setblocking(False)
         handle.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1)
         handle.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_NO_COOKIE, 1)
-        window = struct.pack("=I", port | port << 16)
-        handle.setsockopt(socket.SOL_IP, IP_LOCAL_PORT_RANGE, window)
     except OSError:
         handle.close()
         raise

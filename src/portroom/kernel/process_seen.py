@@ -29,6 +29,7 @@ from portroom.kernel.owners import SOCKET_LINK, read_owner
 from portroom.kernel.probe import IP_LOCAL_PORT_RANGE
 from portroom.kernel.processes import open_folder, parse_thread_group, read_file
 from portroom.kernel.rights import sudo_line
+from portroom.model.facts.features import Asked
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.scene import ProcessSeen, Window
 from portroom.model.facts.snapshot import NetnsId
@@ -37,6 +38,9 @@ from portroom.model.facts.surroundings import OpenFiles
 
 SYS_PIDFD_GETFD = 438
 """The same number on every architecture but Alpha. Linux 5.6 has it."""
+
+NO_DESCRIPTOR = (1 << 31) - 1
+"""The largest number that a descriptor could have; none has it."""
 
 MOST_SOCKETS = 4_096
 """Sockets that are asked, about 5 us each; a pool sets the option on all of its sockets."""
@@ -168,6 +172,45 @@ def _window(option: int, sockets: int) -> Window:
     Window(first=40000, last=40009, sockets=3)
     """
     return Window(first=option & PORT_MASK, last=option >> 16, sockets=sockets)
+
+
+def copies_descriptors(other: int = 1) -> Asked:
+    """
+    Say whether descriptors of processes can be copied, and of which.
+
+    Args:
+        other: A process of somebody else; a descriptor is asked for that nobody has, and
+            whether asking is allowed shows before whether it is there.
+    """
+    try:
+        own = os.pidfd_open(os.getpid())
+        try:
+            os.close(_copy_descriptor(own, own))
+        finally:
+            os.close(own)
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "error")
+        if error.errno == errno.ENOSYS:
+            return Asked(False, name)
+        return Asked(None, f"a filter on system calls may refuse it ({name})")
+    if _may_copy_of(other):
+        return Asked(True)
+    return Asked(True, "those of other users only with CAP_SYS_PTRACE")
+
+
+def _may_copy_of(pid: int) -> bool:
+    """Say whether descriptors of a process may be copied."""
+    try:
+        process = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        os.close(_copy_descriptor(process, NO_DESCRIPTOR))
+    except OSError as error:
+        return error.errno == errno.EBADF
+    finally:
+        os.close(process)
+    return True
 
 
 def _socket_descriptors(pid: int, proc: str) -> list[int]:

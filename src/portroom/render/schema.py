@@ -26,6 +26,7 @@ from portroom.model.facts.boot_answer import Boot, BootOfKey
 from portroom.model.facts.change import ChangePlan
 from portroom.model.facts.explanation import Explanation
 from portroom.model.facts.failure import Failure, FailureCounts
+from portroom.model.facts.features import FeaturesAnswer
 from portroom.model.facts.journal import Changed, Journal
 
 ANSWERS: dict[str, type[Answer]] = {
@@ -36,6 +37,7 @@ ANSWERS: dict[str, type[Answer]] = {
     "status": Status,
     "explain": Explanation,
     "doctor": Findings,
+    "features": FeaturesAnswer,
     "trace": FailureCounts,
     "plan": ChangePlan,
     "set": Changed,
@@ -53,7 +55,9 @@ ALONE: dict[str, type[Answer]] = {"boot": BootOfKey}
 EVENTS: dict[str, type[msgspec.Struct]] = {"trace": Failure}
 """What a command tells as it happens: a line of ``-o jsonl``, after the header."""
 
-TOGETHER = frozenset({"explain", "trace", "set", "apply", "confirm", "undo", "recover", "journal"})
+TOGETHER = frozenset(
+    {"explain", "features", "trace", "set", "apply", "confirm", "undo", "recover", "journal"}
+)
 """Commands with one answer, however many namespaces it is about."""
 
 SNAPSHOT = "snapshot"

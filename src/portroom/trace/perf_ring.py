@@ -52,7 +52,9 @@ Source: Linux arch/*/include/uapi/asm/perf_regs.h; arch/x86/entry/syscalls/sysca
 include/uapi/asm-generic/unistd.h.
 """
 
-TYPE_TRACEPOINT = 2
+TYPE_SOFTWARE, TYPE_TRACEPOINT = 1, 2
+COUNT_DUMMY = 9
+"""An event of the first type that never happens: PERF_COUNT_SW_DUMMY."""
 DISABLED, USE_CLOCKID, WRITE_BACKWARD = 1 << 0, 1 << 25, 1 << 27
 CLOSE_ON_EXEC = 8
 ENABLE, SET_OUTPUT, SET_FILTER = 0x2400, 0x2405, 0x40082406
@@ -164,10 +166,24 @@ def buffer_bytes(processors: int) -> int:
     return max(SMALLEST_BYTES, min(LARGEST_BYTES, share))
 
 
-def pack_attributes(machine: Machine, number: int) -> bytes:
+def try_copies(processor: int) -> None:
+    """
+    Open an event that never happens, with a copy of the stack, and close it.
+
+    Raises:
+        NotSupportedError: Nobody knows how this machine does it.
+        OSError: The kernel refuses.
+    """
+    machine = this_machine()
+    attributes = pack_attributes(machine, COUNT_DUMMY, TYPE_SOFTWARE)
+    where = ANY_PROCESS, processor, NO_GROUP, CLOSE_ON_EXEC
+    os.close(system_call(machine.open_number, attributes, *where))
+
+
+def pack_attributes(machine: Machine, number: int, type_: int = TYPE_TRACEPOINT) -> bytes:
     """Return the ``struct perf_event_attr`` of an event: a sample each time it happens."""
     return ATTRIBUTES.pack(
-        *(TYPE_TRACEPOINT, ATTRIBUTES.size, number, 1, SAMPLED, 0),
+        *(type_, ATTRIBUTES.size, number, 1, SAMPLED, 0),
         *(DISABLED | USE_CLOCKID | WRITE_BACKWARD, 0),
         *(1 << machine.stack_pointer, STACK_BYTES, time.CLOCK_MONOTONIC),
     )
