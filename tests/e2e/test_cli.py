@@ -19,8 +19,8 @@ from portroom import __version__
 
 COMMAND = str(Path(sys.executable).with_name("portroom"))
 COMMANDS = (
-    "status", "headroom", "sessions", "settings", "boot", "explain", "doctor", "snapshot",
-    "completion",
+    "status", "headroom", "sessions", "settings", "boot", "explain", "doctor", "features",
+    "snapshot", "completion",
 )  # fmt: skip
 READING = ("status", "headroom", "sessions", "settings")
 SCHEMAS = Path(portroom.render.__file__).parent / "schemas"
