@@ -1,4 +1,4 @@
-"""What six kernels answered about one known population of sockets.
+"""What some kernels answered about one known population of sockets.
 
 Rules of this file:
 
@@ -10,28 +10,43 @@ Rules of this file:
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from portroom.kernel.columns import Columns
 from portroom.kernel.netlink import HEADER, check_datagram, closing_start, raise_refusal
 from portroom.kernel.settings import parse_value
 from portroom.model.facts.settings import SETTINGS
-from portroom.model.facts.snapshot import Features, Settings
+from portroom.model.facts.snapshot import Features, Rows, Settings
 from portroom.model.facts.sockets import Family, Protocol, TcpState
 
 DATA = Path(__file__).parent / "data"
 
-FORGETTING = ("6.17.13", "6.18.15", "7.3.4")
-STICKY = ("5.10.262", "6.1.192", "6.12.117")
-KERNELS = STICKY + FORGETTING
 
-WITHOUT_BOUND_ROWS = ("5.10.262", "6.1.192")
-"""These list no socket that is only bound, in no table."""
+def version(kernel: str) -> tuple[int, ...]:
+    """
+    Return the numbers of a kernel's version, to sort by.
 
-WITHOUT_RANGE_OPTION = ("5.10.262",)
+    >>> version("6.12.117") > version("6.1.192")
+    True
+    """
+    return tuple(map(int, kernel.split(".")))
+
+
+KERNELS = tuple(sorted((path.parent.name for path in DATA.glob("*/manifest.json")), key=version))
+"""The kernels of which there is a recording, the oldest first."""
+
+DUMPS = (
+    ("tcp4", Protocol.TCP, Family.IPV4),
+    ("tcp6", Protocol.TCP, Family.IPV6),
+    ("udp4", Protocol.UDP, Family.IPV4),
+    ("udp6", Protocol.UDP, Family.IPV6),
+)
+"""The full dumps: name, protocol, and what was asked for."""
 
 SEQUENCE = 1
 """The sequence number of every recorded request."""
@@ -54,11 +69,16 @@ class Made(NamedTuple):
 class Recording(NamedTuple):
     """The recorded answers of one kernel."""
 
-    kernel: str
+    folder: Path
+
+    @property
+    def kernel(self) -> str:
+        """Return the version of the kernel."""
+        return self.folder.name
 
     def text(self, name: str) -> str:
         """Return a recorded text."""
-        return (DATA / self.kernel / name).read_text("utf-8")
+        return (self.folder / name).read_text("utf-8")
 
     def json(self, name: str) -> Any:
         """Return a recorded JSON value."""
@@ -66,7 +86,7 @@ class Recording(NamedTuple):
 
     def datagrams(self, name: str) -> Iterator[bytes]:
         """Yield each datagram of a reply, as the kernel sent it."""
-        content = (DATA / self.kernel / f"diag-{name}.bin").read_bytes()
+        content = (self.folder / f"diag-{name}.bin").read_bytes()
         lengths = self.json("index.json")[f"diag-{name}.bin"]["datagram_lengths"]
         assert sum(lengths) == len(content)
         for length in lengths:
@@ -91,12 +111,7 @@ class Recording(NamedTuple):
     @property
     def features(self) -> Features:
         """Return what this kernel can do, as it was found by asking it."""
-        return Features(
-            bucket_forgets=self.kernel in FORGETTING,
-            range_option=self.kernel not in WITHOUT_RANGE_OPTION,
-            bound_inactive_rows=self.kernel not in WITHOUT_BOUND_ROWS,
-            tw_reuse_by_age="net.ipv4.tcp_tw_reuse_delay" in self.settings.values,
-        )
+        return Features(**self.json("features.json"))
 
     @property
     def settings(self) -> Settings:
@@ -117,7 +132,7 @@ class Recording(NamedTuple):
 
     def listed(self) -> list[dict[str, Any]]:
         """Return the sockets of the manifest that sock_diag lists."""
-        hidden = self.kernel in WITHOUT_BOUND_ROWS
+        hidden = not self.features.bound_inactive_rows
         return [one for one in self.manifest if not (hidden and one["state"] == "BOUND_INACTIVE")]
 
 
@@ -138,14 +153,40 @@ def messages_of(datagrams: Iterator[bytes]) -> Iterator[memoryview]:
 @cache
 def recording(kernel: str) -> Recording:
     """Return the recording of one kernel."""
-    return Recording(kernel)
+    return Recording(DATA / kernel)
+
+
+def diag_rows(recorded: Recording) -> Rows:
+    """Return the rows of the four full dumps."""
+    columns = Columns()
+    for name, protocol, family in DUMPS:
+        for datagram in recorded.dump(name):
+            columns.append(datagram, protocol, family)
+    return columns.rows
+
+
+def sockets_of(rows: Rows) -> Counter[Made]:
+    """Return how often each socket is in some rows."""
+    return Counter(
+        Made(*fields) for fields in zip(*(getattr(rows, one) for one in Made._fields), strict=True)
+    )
+
+
+def disagreements(recorded: Recording) -> list[str]:
+    """Return in words what the full dumps have and the manifest lacks, and the reverse."""
+    found = sockets_of(diag_rows(recorded))
+    expected = Counter(made(one) for one in recorded.listed())
+    return [
+        *(f"not explained: {one}" for one in (found - expected).elements()),
+        *(f"not listed: {one}" for one in (expected - found).elements()),
+    ]
 
 
 def made(one: dict[str, Any]) -> Made:
     """Return a socket of the manifest as it is to be found."""
     local, remote = one["local"], one["remote"]
     family = address_family(local["address"])
-    nowhere = {"address": "0.0.0.0" if family is Family.IPV4 else "::", "port": 0}
+    nowhere: dict[str, Any] = {"address": "0.0.0.0" if family is Family.IPV4 else "::", "port": 0}
     remote = remote or nowhere
     return Made(
         Protocol(one["protocol"]),

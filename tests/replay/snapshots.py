@@ -25,7 +25,7 @@ from portroom.model.facts.snapshot import (
 )
 from portroom.model.facts.sockets import Kind, Protocol, TcpState
 from portroom.model.laws.buckets import Listeners
-from tests.replay.recordings import DATA, Recording
+from tests.replay.recordings import Recording
 
 TAKEN_AT = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 
@@ -89,7 +89,7 @@ def proc_folder(recording: Recording, folder: Path) -> Path:
     net = folder / "thread-self" / "net"
     net.mkdir(parents=True)
     for name in ("tcp", "tcp6", "udp", "udp6", "sockstat", "sockstat6", "snmp"):
-        shutil.copy(DATA / recording.kernel / f"proc-net-{name}.txt", net / name)
+        shutil.copy(recording.folder / f"proc-net-{name}.txt", net / name)
     return folder
 
 
