@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from portroom.errors import NotPermittedError
 from portroom.kernel.files import PROC, read_text
 from portroom.kernel.netns_names import RUN, nsfs_device
-from portroom.kernel.processes import process_ids, unlisted_processes
+from portroom.kernel.processes import process_ids, read_netns_link, unlisted_processes
 from portroom.kernel.rights import sudo_line
 
 MOUNTINFO_BYTES = 16 << 20
@@ -108,7 +108,7 @@ class _Search:
         """Yield those links that lead to the namespace."""
         for link in links:
             try:
-                if os.readlink(link) == self._link:
+                if read_netns_link(link) == self._link:
                     yield link
             except PermissionError:
                 self.barred = True

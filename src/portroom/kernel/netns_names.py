@@ -21,7 +21,7 @@ import msgspec
 from portroom.errors import NotSupportedError
 from portroom.kernel.cgroups import read_cgroup
 from portroom.kernel.files import PROC
-from portroom.kernel.processes import hidden_processes, process_ids, read_command
+from portroom.kernel.processes import hidden_processes, process_ids, read_command, read_netns_link
 from portroom.model.facts.snapshot import Gap, NetnsId
 
 RUN = "/run/netns"
@@ -117,7 +117,7 @@ def nsfs_device() -> int:
 def _inode(folder: str) -> int | None:
     """Return the namespace inode of a process, None where it may not be read."""
     try:
-        link = os.readlink(f"{folder}/ns/net")
+        link = read_netns_link(f"{folder}/ns/net")
     except PermissionError:
         return None
     except OSError:

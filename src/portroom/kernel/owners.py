@@ -25,6 +25,7 @@ from portroom.kernel.processes import (
     parse_uid,
     process_ids,
     read_file,
+    read_netns_link,
 )
 from portroom.model.facts.sockets import Owner
 
@@ -108,7 +109,7 @@ class _Walk:
         if self._link is None:
             return False
         try:
-            return os.readlink(f"{self._proc}/{pid}/ns/net") != self._link
+            return read_netns_link(f"{self._proc}/{pid}/ns/net") != self._link
         except OSError:
             return False
 

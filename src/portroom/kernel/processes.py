@@ -12,6 +12,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import NamedTuple
 
@@ -49,6 +50,23 @@ def open_folder(name: str, within: int | None = None) -> int:
     """Return a descriptor of a folder, which the caller closes."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     return os.open(name, flags, dir_fd=within)
+
+
+def read_netns_link(link: str) -> str:
+    """
+    Return what a link of procfs says of a network namespace: ``net:[4026531840]``.
+
+    Args:
+        link: ``/proc/PID/ns/net``, or that of a thread or of a descriptor.
+
+    Raises:
+        PermissionError: It may not be read. Linux 5.10 has no errno for it, and an empty link.
+        OSError: The process has ended.
+    """
+    text = os.readlink(link)
+    if not text:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), link)
+    return text
 
 
 def read_file(name: str, within: int, limit: int = STAT_BYTES) -> bytes:
