@@ -30,6 +30,7 @@ from portroom.kernel import netns_names
 from portroom.kernel.files import PROC
 from portroom.kernel.netns_holders import find_holder
 from portroom.kernel.netns_names import RUN, NetnsRef, Survey
+from portroom.kernel.processes import read_netns_link
 from portroom.kernel.rights import sudo_line
 from portroom.model.facts.snapshot import NetnsId
 
@@ -352,7 +353,9 @@ def find_pid(pid: int, proc: str = PROC, run: str = RUN) -> NetnsRef:
     """
     path = f"{proc}/{pid}/ns/net"
     try:
-        # A process that ended keeps its folder until its parent asks for it.
+        # A process that ended keeps its folder until its parent asks for it. Linux 5.10 lets
+        # stat(2) pass where looking is not allowed, at something else: the link tells.
+        read_netns_link(path)
         inode = os.stat(path).st_ino
     except OSError as error:
         if error.errno in (errno.EACCES, errno.EPERM):

@@ -56,17 +56,17 @@ FEATURES = (
         "A port counts as held only by what is there now.",
         "A port that a bound socket once shared stays refused as long as any connection holds "
         "it, and nothing shows that: ports with an owner are in doubt, so that an answer is a span. "
-        "`portroom headroom --probe` settles them.",
-        "Ports with an owner are in doubt, as on a kernel that does not forget; "
-        "`portroom headroom --probe` settles them.",
+        "`portroom headroom --probe` settles them where sockets can have a window (range_option).",
+        "Ports with an owner are in doubt, as on a kernel that does not forget; `portroom headroom "
+        "--probe` settles them where sockets can have a window (range_option).",
     ),
     FeatureRow(
         "zero_packet_probe",
         FREE,
         "the kernel says which port a connect would get, and sends nothing",
         f"by preparing a socket here, and connecting one like it {TRIED}",
-        "Ports in doubt can be settled: `portroom headroom --probe`, `doctor --probe`; "
-        "`portroom explain` does so by itself.",
+        "Where sockets can have a window too (range_option), ports in doubt can be settled: "
+        "`portroom headroom --probe`, `doctor --probe`; `portroom explain` does so by itself.",
         "Ports in doubt stay in doubt: `--probe` is refused.",
         "Whether ports in doubt can be settled shows only when `--probe` is tried.",
     ),
