@@ -22,12 +22,14 @@ class Population:
     Sockets of the present namespace.
 
     ``manifest`` tells what is known of each, in the order of making;
-    ``missing`` what this kernel cannot do, so that a socket was left out.
+    ``missing`` what this kernel cannot do, so that a socket was left out;
+    ``closing_since`` the monotonic time before the first TIME_WAIT, in seconds.
     """
 
     def __init__(self) -> None:
         self.manifest: list[dict[str, Any]] = []
         self.missing: list[str] = []
+        self.closing_since = 0.0
         self._servers: dict[int, socket.socket] = {}
 
     def listen(self, one: Known) -> None:

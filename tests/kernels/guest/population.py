@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -162,6 +163,7 @@ def add_closing(made: Population) -> None:
     note = "orphan, kept as a TIME_WAIT bucket with substate FIN_WAIT2"
     made.leave(entry_of(client, TcpState.FIN_WAIT2, known.AUTOMATIC), note=note)
     client.close()
+    made.closing_since = time.monotonic()
     for one in known.ENDED:
         end_first(made, *made.pair(one), one.port_from)
     client, child = made.pair(Known(known.AUTOMATIC, None, ("127.0.0.1", 9001)))

@@ -68,7 +68,7 @@ ATTEMPTS = 10
 
 
 class Recorded(NamedTuple):
-    """What was recorded of the known sockets; ``seconds`` is how long reading took."""
+    """What was recorded of the known sockets; ``seconds`` is the age of the first TIME_WAIT."""
 
     manifest: list[dict[str, Any]]
     missing: list[str]
@@ -77,9 +77,8 @@ class Recorded(NamedTuple):
     seconds: float
 
 
-def main() -> int:
-    """Record into the folder that is named, and return the exit status."""
-    folder = Path(sys.argv[1])
+def main(folder: Path) -> int:
+    """Record into a folder, say what is wrong, and return the exit status."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in record().items():
         (folder / name).write_bytes(content)
@@ -107,10 +106,9 @@ def record() -> dict[str, bytes]:
 def record_known() -> Recorded:
     """Return what the kernel tells of the known sockets, made in the present namespace."""
     made = populate()
-    begun = time.monotonic()
     replies = [ask(dump) for dump in dumps_of(made.manifest)]
     texts = {f"proc-net-{name}.txt": Path(f"/proc/net/{name}").read_text() for name in TEXTS}
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - made.closing_since
     printed = {f"ss-{name}.txt": output_of(command) for name, command in PRINTED.items()}
     settings = {"sysctl.json": as_json(sysctls())}
     return Recorded(made.manifest, made.missing, replies, texts | printed | settings, seconds)
@@ -190,4 +188,4 @@ def as_json(value: object) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(Path(sys.argv[1])))
