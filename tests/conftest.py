@@ -16,7 +16,7 @@ import hypothesis
 import pytest
 
 TESTS = Path(__file__).parent
-FOLDERS = frozenset({"unit", "replay", "kernel", "e2e", "browser", "fleet", "docs"})
+FOLDERS = frozenset({"unit", "replay", "kernel", "e2e", "browser", "fleet", "docs", "kernels"})
 REQUIRED = frozenset(os.environ.get("REQUIRE", "").replace(",", " ").split())
 HOST_SETTINGS = (
     "ip_local_port_range",

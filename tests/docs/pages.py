@@ -2,8 +2,8 @@
 The pages of the documentation, and their parts that are written from the code.
 
 Such a part stands between ``<!-- begin: WHAT, written by python -m tests.docs -->`` and
-``<!-- end -->``; WHAT is the name of a function of ``tests.docs.blocks`` or
-``tests.docs.advice``, and its argument.
+``<!-- end -->``; WHAT is the name of a function of ``tests.docs.blocks``,
+``tests.docs.advice`` or ``tests.kernels.support``, and its argument.
 """
 
 from __future__ import annotations
@@ -34,10 +34,13 @@ def name_of(path: Path) -> str:
 def rewritten(text: str) -> str:
     """Return a page with its written parts as the code has them now."""
     from tests.docs import advice, blocks
+    from tests.kernels import support
 
     def part(match: re.Match[str]) -> str:
         """Return one part anew."""
-        write = getattr(blocks, match[2], None) or getattr(advice, match[2])
+        (write,) = (
+            vars(one)[match[2]] for one in (blocks, advice, support) if match[2] in vars(one)
+        )
         arguments = [match[3]] if match[3] else []
         return match[1] + "\n" + write(*arguments).strip("\n") + "\n\n" + match[5]
 

@@ -47,6 +47,7 @@ def judge(folder: Path) -> Judged:
         return Judged("", "", 0, {}, {}, {}, (("no result", "The guest sent nothing."),))
     cases = [case for stage in guest["ended"] for case in _cases(folder / f"{stage}.jsonl")]
     outcomes = Counter(case["outcome"] for case in cases)
+    features = _features(_json(folder / "features.json"))
     package = _PACKAGE.search(guest["version"])
     return Judged(
         release=guest["release"],
@@ -54,8 +55,12 @@ def judge(folder: Path) -> Judged:
         passed=outcomes["passed"],
         lacks=_lacks(cases),
         counted=_counted(cases),
-        features=_features(_json(folder / "features.json")),
-        wrong=(*_wrong_cases(cases), *_wrong_ends(guest["ended"], cases)),
+        features=features,
+        wrong=(
+            *_wrong_cases(cases),
+            *_wrong_ends(guest["ended"], cases),
+            *([] if features else [("features", "portroom features told nothing.")]),
+        ),
     )
 
 

@@ -39,7 +39,7 @@ def main() -> int:
     else:
         chosen = tuple(only.split(",")) if only else ()
         ended = {stage.name: run(stage, folder) for stage in stages(job, chosen)}
-        (folder / "features.json").write_bytes(features())
+    (folder / "features.json").write_bytes(features())
     found = {"release": about.release, "version": about.version, "ended": ended}
     (folder / "guest.json").write_text(json.dumps(found))
     return max(ended.values())
