@@ -206,8 +206,9 @@ def open_ways() -> None:
     pythons = Path(sys._base_executable), Path(sys.executable).resolve()
     needed = {Path(place) for place in (sys.prefix, sys.base_prefix, *site.getsitepackages())}
     needed |= {Path(portroom.__file__).parents[1], *(python.parent for python in pythons)}
-    handles = {place: os.open(place, os.O_PATH) for place in sorted(needed)}
-    for folder in set(map(_barred, needed)) - {None}:
+    there = sorted(filter(Path.exists, needed))
+    handles = {place: os.open(place, os.O_PATH) for place in there}
+    for folder in set(map(_barred, there)) - {None}:
         mount("tmpfs", str(folder), "tmpfs", options="mode=755")
     for place, handle in handles.items():
         if not place.exists():

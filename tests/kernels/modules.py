@@ -13,6 +13,7 @@ WANTED = (
     "udp_diag",
     "raw_diag",
     "unix_diag",
+    "mptcp_diag",
     "dummy",
     "veth",
     "vrf",
@@ -20,9 +21,11 @@ WANTED = (
     "nf_tables",
     "nf_conntrack_netlink",
     "nft_chain_nat",
+    "nft_counter",
     "nft_ct",
     "nft_masq",
     "nft_nat",
+    "nft_redir",
     "nft_reject_inet",
 )
 """Those that tests use; what these need is found out, what a kernel has built in is not there."""
