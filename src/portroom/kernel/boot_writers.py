@@ -268,13 +268,20 @@ def split_words(line: str) -> Iterator[str]:
 
 
 def _unquoted(word: str) -> str:
-    """Return a word without the quotes around it or its value."""
-    if word.startswith('"'):
-        return word.removeprefix('"').removesuffix('"')
-    name, equals, value = word.partition("=")
+    """
+    Return a word without the quotes around it or its value.
+
+    One quote at the end goes with that before the value, or else with that before
+    the word.
+    """
+    quoted = word.startswith('"')
+    name, equals, value = word.removeprefix('"').partition("=")
     if value.startswith('"'):
-        return name + equals + value.removeprefix('"').removesuffix('"')
-    return word
+        value = value.removeprefix('"')
+        quoted = quoted and not value.endswith('"')
+        value = value.removesuffix('"')
+    whole = name + equals + value
+    return whole.removesuffix('"') if quoted else whole
 
 
 def _of_processes(keys: Sequence[str], proc: str, gaps: list[Gap]) -> Iterator[BootWriter]:

@@ -38,6 +38,8 @@ def of_host(tmp_path, proc, *keys):
         ("sysctl.net/ipv4/conf/eth0.1/mtu=1", [("net/ipv4/conf/eth0/1/mtu", "1")]),
         ('sysctl.a="1 2"', [("a", "1 2")]),
         ('"sysctl.a=1 2" b', [("a", "1 2")]),
+        ('"sysctl.a="1""', [("a", '1"')]),
+        ('sysctl.a="1"2', [("a", '1"2')]),
         ("sysctl.a=1=2", [("a", "1=2")]),
         ("sysctl.a=1 sysctl.a=2", [("a", "1"), ("a", "2")]),
         ("sysctl.a sysctl.b= sysctlc=1 xsysctl.d=1", []),

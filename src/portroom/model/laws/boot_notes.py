@@ -6,13 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from portroom.model.facts.boot import BootFacts
 from portroom.model.laws.dialects import PROCPS, SYSTEMD, TUNED
-from portroom.model.laws.next_boot import NextBoot, boot_program, tuned_decides
+from portroom.model.laws.next_boot import MODULE_KEYS, NextBoot, boot_program, tuned_decides
 
 PROGRAM_NAMES = {SYSTEMD: "systemd-sysctl", PROCPS: "sysctl --system", TUNED: "tuned"}
 """What applies the files, as it is called on a command line or in a unit."""
-
-MODULE_KEYS = "net.netfilter."
-"""Keys that exist only while a module is loaded."""
 
 
 def evidence(facts: BootFacts, asked: str | None, chosen: str) -> str:

@@ -45,6 +45,9 @@ from portroom.model.laws.outcomes import (
 KERNEL = "kernel"
 """Who applies what stands on the kernel's command line."""
 
+MODULE_KEYS = "net.netfilter."
+"""How keys begin that exist only while a module is loaded."""
+
 
 class Proposal(NamedTuple):
     """A line that names a sysctl, and who reads it: KERNEL or a program."""
@@ -157,7 +160,7 @@ def _course(
 ) -> Course:
     """Return how a boot goes with one program, from the kernel's defaults on."""
     run = _Run(facts, keys, state)
-    run.assign(KERNEL, _command_line(facts), _as_written)
+    run.assign(KERNEL, _command_line(facts), _as_the_kernel_takes_it)
     run.apply_files(base if program == TUNED else program, keys)
     if program == TUNED:
         run.assign(TUNED, _profile(facts), _as_tuned_takes_it)
@@ -276,10 +279,16 @@ def is_applied_again(writer: BootWriter) -> bool:
     return (writer.kind, writer.name) == (SET_BY_TUNED, REAPPLY)
 
 
-def _as_written(writer: BootWriter, _: Mapping[str, str]) -> tuple[bytes | None, Fate]:
-    """Return the value as it stands there."""
+def _as_the_kernel_takes_it(writer: BootWriter, _: Mapping[str, str]) -> tuple[bytes | None, Fate]:
+    """
+    Return the value as it stands there, of what exists when the kernel writes it.
+
+    Source: Linux init/main.c, kernel_init: do_sysctl_args() comes before the first process.
+    """
     if writer.value is None:
         return None, Fate(UNCHECKED, None, "its value is not known")
+    if writer.key.startswith(MODULE_KEYS):
+        return None, Fate(UNCHECKED, None, "only if its module is built into the kernel")
     return writer.value.encode("utf-8", "surrogateescape"), Fate(APPLIED)
 
 

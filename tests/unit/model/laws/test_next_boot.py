@@ -118,6 +118,22 @@ def test_the_kernel_command_line_is_first():
     assert Place(DROP_IN, 1) == beaten.proposals[0].fate.by
 
 
+def test_a_sysctl_of_a_module_is_not_sure_to_be_there_for_the_command_line():
+    """
+    It is written before a module is loaded, and a file that names it decides again.
+    """
+    key = "net.netfilter.nf_conntrack_max"
+    word = command_line(key, "12345")
+    alone = holding(boot(writers=(word,)), key)
+    files = {DROP_IN: b"net.netfilter.nf_conntrack_max = 5000\n"}
+    named = holding(boot(files, writers=(word,)), key)
+
+    assert (None, None) == alone[:2]
+    assert [(KERNEL, b"/proc/cmdline", law.UNCHECKED)] == outcomes(alone)
+    assert "only if its module is built into the kernel" in alone.doubt
+    assert ("5000", "") == (named.value, named.doubt)
+
+
 def test_the_last_word_of_the_kernel_command_line_holds():
     """
     Each is written, the later over the earlier, and a refused one changes nothing.
