@@ -33,7 +33,22 @@ FETCH = Path(__file__).parent / "fetch"
 AT_ONCE = 2
 """Guests that run side by side: each keeps one processor busy."""
 
-SETTINGS = 'sysctl.net.ipv4.ip_local_port_range="20000 60999" sysctl.net/ipv4/tcp_fin_timeout=33'
+SETTINGS = (
+    'sysctl.net.ipv4.ip_local_port_range="15000 64999" '
+    'sysctl.net.ipv4.ip_local_port_range="20000 60999" '
+    'sysctl.net.ipv4.ip_local_port_range="60999 20000" '
+    "sysctl.net.ipv4.ip_local_reserved_ports=30000-30009,8080 "
+    "sysctl.net/ipv4/tcp_fin_timeout=33 "
+    '"sysctl.net.ipv4.tcp_max_tw_buckets=5000" '
+    "sysctl.net.ipv4.tcp_max_orphans=4096 sysctl/net/ipv4.tcp_max_orphans=4_000 "
+    "sysctl.net.ipv4.tcp_fastopen=0x3 sysctl.net.ipv4.tcp_fastopen=1,2 "
+    "sysctl.net.ipv4.ip_autobind_reuse=1 sysctl.net.ipv4.ip_autobind_reuse=7 "
+    'sysctl.net.ipv4.tcp_l3mdev_accept="1"x sysctl.net.ipv4.tcp_timestamps="0 " '
+    "sysctl.net.ipv4.ip_unprivileged_port_start=30000 "
+    "sysctl.net.ipv4.tcp_tw_reuse_delay=2000 sysctl.net.ipv4.ip_local_port_step_width=4 "
+    "sysctl.net.netfilter.nf_conntrack_max=12345 sysctl.net.ipv4.no_such_thing=1 "
+    "sysctl.net.ipv4.tcp_tw_reuse= -- sysctl.net.ipv4.tcp_tw_reuse=0"
+)
 """Sysctls on every guest's command line: test_booted.py compares what became of them."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,12 +65,24 @@ def stages(job: str, only: tuple[str, ...] = ()) -> tuple[Stage, ...]:
 
     Args:
         job: ``laws``, or ``tests`` for all that tests/kernel has.
-        only: Run these files or cases with all modules, and nothing else.
+        only: Run these files or cases, and nothing else: those of a fallback in
+            its own stage, the others with all modules.
     """
     if only:
-        return (Stage("chosen", None, only),)
+        return tuple(_only(only))
     names = LAWS if job == "laws" else everything()
     return (*FALLBACKS, Stage("whole", None, (*OWN, *(str(KERNEL / name) for name in names))))
+
+
+def _only(cases: tuple[str, ...]) -> Iterator[Stage]:
+    """Yield the stages of some cases, each with its own modules."""
+    left = list(cases)
+    for stage in FALLBACKS:
+        if own := tuple(case for case in left if case.partition("::")[0] in stage.tests):
+            yield stage._replace(tests=own)
+            left = [case for case in left if case not in own]
+    if left:
+        yield Stage("chosen", None, tuple(left))
 
 
 def everything() -> list[str]:
