@@ -126,16 +126,36 @@ def test_what_nothing_holds_is_gone():
     assert alone(job) is None
 
 
+def test_who_was_inside_and_left_does_not_hold_it():
+    """
+    A thread that ends is still told as one of its namespace: ours does not end inside.
+    """
+
+    def job():
+        """Look at once after it has ended, with a thread of our own inside until then."""
+        found = []
+        for _ in range(20):
+            with bystander(own_namespace) as pid:
+                netns = known(f"/proc/{pid}/ns/net")
+                descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+            ref = namespaces.NetnsRef(netns, f"/proc/self/fd/{descriptor}")
+            namespaces.inside(ref, lambda: None)
+            os.close(descriptor)
+            found.append(namespaces.find_again(netns))
+        return found
+
+    assert [None] * 20 == alone(job)
+
+
 def test_an_inode_that_is_another_namespace_now_is_none():
     """
-    The cookie decides; only where the kernel has none the inode has to do.
+    The cookie decides, also where this kernel tells none; one without is found by its inode.
     """
 
     def job():
         """Ask for the own inode with another cookie, and without one."""
         here = namespaces.identify()
-        assert here.cookie is not None
-        other = msgspec.structs.replace(here, cookie=here.cookie + 1)
+        other = msgspec.structs.replace(here, cookie=(here.cookie or 0) + 1)
         old = msgspec.structs.replace(here, cookie=None)
         return namespaces.find_again(other), namespaces.find_again(old) is not None
 

@@ -192,6 +192,7 @@ def _on_own_thread(enter: Callable[[], None], job: Callable[[], Result]) -> Resu
 
     results: list[Result] = []
     errors: list[BaseException] = []
+    home = f"/proc/self/task/{threading.get_native_id()}/ns/net"
 
     def work() -> None:
         try:
@@ -199,6 +200,8 @@ def _on_own_thread(enter: Callable[[], None], job: Callable[[], Result]) -> Resu
             results.append(job())
         except BaseException as error:  # noqa: BLE001 - raised again by the caller
             errors.append(error)
+        finally:
+            _leave(home)
 
     # A daemon thread does not hold up the exit after Ctrl-C.
     thread = threading.Thread(target=work, name="netns", daemon=True)
@@ -221,6 +224,21 @@ def _enter(descriptor: int, ref: NetnsRef) -> None:
             "it needs CAP_SYS_ADMIN.",
             f"Run: {sudo_line()}",
         ) from None
+
+
+def _leave(home: str) -> None:
+    """
+    Move the calling thread to the namespace of its caller, where that is allowed.
+
+    A thread that ends is told as one of its namespace for some milliseconds after
+    its join: it would be found as what holds a namespace that has ended.
+    """
+    with contextlib.suppress(OSError):
+        descriptor = os.open(home, os.O_RDONLY)
+        try:
+            _setns(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _setns(descriptor: int) -> None:
