@@ -11,11 +11,14 @@ import contextlib
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from portroom.model.facts.answers import Key
+from tests.kernel import needs
 from tests.kernel.harness import LIBC, wait_until, write_settings
 from tests.kernel.predict import Trial, predict, span
 from tests.kernel.sockets import (
+    Address,
     Filled,
     accept_all,
     connected,
@@ -57,6 +60,7 @@ class History:
         self.exact = exact
         self.held: list[Held] = []
         self.comparisons = 0
+        self._features = needs.features()
         self._outside_port = 20_000
         self._servers = {
             (family, port): listener(address, port, v6only=v6only)
@@ -223,8 +227,8 @@ class History:
     def _compare_connect(self, source: str, server: int) -> Trial:
         """Predict, connect until refused, and leave nothing behind."""
         remote = ("::1" if ":" in source else "127.0.0.1", SERVER_PORTS[server])
-        free = span(predict(remote, from_address=source))
-        probed = span(predict(remote, from_address=source, probe=True))
+        free = span(self._predict(remote, from_address=source))
+        probed = span(self._predict(remote, from_address=source, probe=True))
         real = take(lambda: connected(remote, bind=(source, 0), noport=True))
         family = socket.AF_INET6 if ":" in source else socket.AF_INET
         children = accept_all(self._servers[family, remote[1]], real.count)
@@ -236,11 +240,15 @@ class History:
 
     def _compare_bind0(self, place: str) -> Trial:
         """Predict, bind to any port until refused, and leave nothing behind."""
-        free = span(predict(None, from_address=place, operation="bind0"))
+        free = span(self._predict(None, from_address=place, operation="bind0"))
         real = take(lambda: tcp((place, 0)))
         for made in real.sockets:
             made.close()
         return Trial(f"bind0 {place}", free, None, _told(real))
+
+    def _predict(self, remote: Address | None, **asked: Any) -> Key:
+        """Predict without asking the kernel each time what it can do."""
+        return predict(remote, features=self._features, **asked)
 
     # Bookkeeping.
 

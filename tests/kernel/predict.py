@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from portroom.api import look
 from portroom.kernel.route import read_route
 from portroom.model.facts.answers import Key
 from portroom.model.facts.questions import HeadroomQuestion
+from portroom.model.facts.snapshot import Features
 from portroom.model.facts.sockets import Endpoint, Operation, Protocol
+from tests.kernel import needs
 from tests.kernel.sockets import Address, Filled, connected, take, tcp, udp
 
 Span = tuple[int, int]
@@ -24,6 +26,7 @@ def question(
     operation: str = "connect",
     probe: bool = False,
     probe_last: bool = False,
+    features: Features | None = None,
 ) -> tuple[Key, ...]:
     """
     Return the product's keys for one question about the present namespace.
@@ -35,6 +38,7 @@ def question(
         operation: ``connect`` or ``bind0``.
         probe: Let the product settle doubt with the kernel's own search.
         probe_last: The last free port included.
+        features: What the kernel is known to be able to do; None asks it again.
     """
     asked = HeadroomQuestion(
         address=str(Endpoint(*remote)) if remote else None,
@@ -45,10 +49,10 @@ def question(
         probe_last=probe_last,
         owners=False,
     )
-    return look.headroom(asked, look.Live()).keys
+    return look.headroom(asked, look.Live(features=features)).keys
 
 
-def predict(remote: Address | None, *, probe: bool = False, **asked: str | None) -> Key:
+def predict(remote: Address | None, *, probe: bool = False, **asked: Any) -> Key:
     """
     Return the product's answer for one key, as ``question`` with --probe-last.
 
@@ -97,7 +101,13 @@ def surprises(trials: Iterable[Trial]) -> list[str]:
 
 
 def in_doubt(trials: Iterable[Trial]) -> list[int]:
-    """Return how many ports each prediction with the probe left in doubt."""
+    """
+    Return how many ports each prediction with the probe left in doubt.
+
+    Nothing where this kernel cannot tell of each port: there the span alone is promised.
+    """
+    if not needs.settles_all():
+        return [0 for _ in trials]
     return [upper - lower for lower, upper in (trial.probed or (0, 0) for trial in trials)]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from tests.kernel import needs
 from tests.kernel.harness import LIBC, black_hole, in_namespace, wait_until, write_settings
 from tests.kernel.predict import outcomes, predict, span, surprises, try_connect
 from tests.kernel.sockets import (
@@ -203,7 +204,8 @@ def test_c48_no_port_on_the_wildcard_is_like_unbound(ten_ports):
     first, taken, second, more = ten_ports(job)
 
     assert [(10, FULL), (10, FULL)] == [taken.outcome, more.outcome]
-    assert (10, 10) == first == second
+    assert first[0] <= 10 == first[1]
+    assert second[0] <= 10 == second[1]
 
 
 def test_c52_a_failed_socket_may_try_again(ten_ports):
@@ -221,7 +223,8 @@ def test_c52_a_failed_socket_may_try_again(ten_ports):
     refused, free, same_port, left = ten_ports(job)
 
     assert FULL == refused
-    assert (1, 1) == free
+    # The refused socket is in no table: where bound ones are in none, it may be bound.
+    assert free == (int(bool(needs.features().bound_inactive_rows)), 1)
     assert same_port
     assert (0, 0) == left
 

@@ -30,7 +30,7 @@ SECOND = ("127.0.0.1", 9001)
 def done_by_hand():
     """Return the features as this kernel shows them when they are used."""
     fill_bind0("127.0.0.9", at_most=1)
-    counts_bound = span(predict(FIRST)) == (9, 9)
+    counts_bound = span(predict(FIRST))[1] == 9
     lists_bound = counts_bound if read_abilities()["tcp_rows"].holds else None
     (port,) = fill(FIRST, at_most=1).ports
     tcp(("127.0.0.8", port)).close()
@@ -107,7 +107,8 @@ def test_where_no_namespace_can_be_made_the_answer_is_unknown(netns):
     found, free = netns(job, ip_local_port_range="40000 40009")
 
     assert (None, None) == (found.bucket_forgets, found.bound_inactive_rows)
-    assert (10, 10) == free
+    # Whether bound sockets are listed is not known: any socket of the system may be one.
+    assert free[0] <= 10 == free[1]
 
 
 def tables():

@@ -11,11 +11,16 @@ import os
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.kernel import needs
 from tests.kernel.histories import PLACES, SOURCES, History
 
-HISTORIES = 240 if os.environ.get("PORTROOM_TESTS") == "full" else 60
+FULL = os.environ.get("PORTROOM_TESTS") == "full"
+IN_GUEST = "PORTROOM_GUEST" in os.environ
+HISTORIES = (60 if FULL else 15) if IN_GUEST else (240 if FULL else 60)
+"""Fewer in a guest, whose processor is emulated."""
+
 STEPS = 40
-LEAST_STEPS = 2_000
+LEAST_STEPS = HISTORIES * STEPS * 5 // 6
 COMPARE_EVERY = 5
 
 
@@ -54,14 +59,21 @@ REUSE = st.sampled_from((0, 0, 2))
 HISTORY = st.lists(ANY_STEP, min_size=STEPS, max_size=STEPS)
 
 
-def test_every_history_is_foretold(netns):
+def played_out(history, steps):
+    """Play a history; return what was not foretold, or "", and how often was compared."""
+    return history.play(steps, COMPARE_EVERY), history.comparisons
+
+
+def test_every_history_is_foretold(netns, record_property):
     """
     At every point of a random history the kernel does as predicted.
 
     With the probe to the very port, but for a same-parity range, which may
-    lose one, and for TIME_WAIT that can be reused, which a probe would eat.
+    lose one, and for TIME_WAIT that can be reused, which a probe would eat. Where the
+    kernel cannot tell of each port, or lists no bound socket, the span holds.
     """
-    played = 0
+    played = histories = comparisons = 0
+    settles_all = needs.settles_all()
 
     @settings(
         max_examples=HISTORIES,
@@ -70,17 +82,23 @@ def test_every_history_is_foretold(netns):
     )
     @given(ports=RANGES, reuse=REUSE, steps=HISTORY)
     def every_history(ports, reuse, steps):
-        nonlocal played
-        exact = ports % 2 == 0 and reuse == 0
-        found = netns(
-            lambda: History(ports, exact=exact).play(steps, COMPARE_EVERY),
+        nonlocal played, histories, comparisons
+        exact = settles_all and ports % 2 == 0 and reuse == 0
+        found, compared = netns(
+            lambda: played_out(History(ports, exact=exact), steps),
             ip_local_port_range=f"40000 {40000 + ports - 1}",
             tcp_tw_reuse=reuse,
         )
         played += len(steps)
+        histories += 1
+        comparisons += compared
 
         assert not found, found
 
-    every_history()
+    try:
+        every_history()
+    finally:
+        record_property("histories", histories)
+        record_property("comparisons", comparisons)
 
     assert played >= LEAST_STEPS

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import pytest
 
+from portroom.kernel.abilities import read_abilities
+from tests.kernel import needs
 from tests.kernel.predict import (
     in_doubt,
     outcomes,
@@ -61,6 +63,7 @@ def test_a_range_of_odd_size_gives_all_or_all_but_one(ten_ports, ports):
     assert max(in_doubt(trials)) <= 1
 
 
+@needs.range_option
 @pytest.mark.parametrize(
     ("window", "ports"),
     [
@@ -75,21 +78,26 @@ def test_c26_c27_c28_a_socket_may_narrow_its_own_range(ten_ports, window, ports)
     """
     IP_LOCAL_PORT_RANGE counts bound by bound, each only inside the range.
 
-    Its odd-sized windows lose no port. Other sockets get what it leaves.
+    Its odd-sized windows lose no port, but on kernels whose search goes by steps of two.
+    Other sockets get what it leaves.
     """
 
     def job():
         narrowed = fill(FIRST, range_option=window)
         return narrowed, [try_connect(FIRST), try_connect(SECOND)]
 
+    lost = len(ports) % 2 and not read_abilities()["range_option_step"].holds
+
     narrowed, trials = ten_ports(job)
 
-    assert (len(ports), FULL) == narrowed.outcome
-    assert ports == set(narrowed.ports)
-    assert [(10 - len(ports), FULL), (10, FULL)] == outcomes(trials)
+    taken = len(ports) - lost
+    assert (taken, FULL) == narrowed.outcome
+    assert set(narrowed.ports) <= ports
+    assert [(10 - taken, FULL), (10, FULL)] == outcomes(trials)
     assert [] == surprises(trials)
 
 
+@needs.range_option
 def test_c60_a_window_does_not_share_a_bound_port(ten_ports):
     """A port bound on another address is out for a window of that port too."""
 
@@ -108,6 +116,7 @@ def test_c60_a_window_does_not_share_a_bound_port(ten_ports):
     assert (1, FULL) == afterwards.outcome
 
 
+@needs.range_option
 def test_u13_a_udp_socket_may_narrow_its_own_range(ten_ports):
     """The option holds for UDP as well."""
 

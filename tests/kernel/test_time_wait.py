@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kernel import needs
 from tests.kernel.harness import Neighbour, read_setting, wait_for_age, wait_until, write_settings
 from tests.kernel.predict import (
     in_doubt,
@@ -184,6 +185,7 @@ def test_c55_killing_time_wait_frees_its_port(ten_ports):
     assert [] == surprises([*trials, trial])
 
 
+@needs.tw_reuse_delay
 @pytest.mark.parametrize(
     ("reuse", "delay_ms", "age_s", "free"),
     [
@@ -203,8 +205,6 @@ def test_reuse_between_two_hosts(netns, reuse, delay_ms, age_s, free):
     """
 
     def job():
-        if read_setting("tcp_tw_reuse_delay") is None:
-            return None
         write_settings(tcp_tw_reuse_delay=delay_ms)
         neighbour = Neighbour()
         remote = (neighbour.there, 9000)
@@ -214,8 +214,29 @@ def test_reuse_between_two_hosts(netns, reuse, delay_ms, age_s, free):
         return [try_connect(remote)]
 
     trials = netns(job, ip_local_port_range="40000 40009", tcp_tw_reuse=reuse)
-    if trials is None:
-        pytest.skip("this kernel has no tcp_tw_reuse_delay")
+
+    assert [(free, FULL)] == outcomes(trials)
+    assert [] == surprises(trials)
+    assert (0, free) == trials[0].predicted
+
+
+@pytest.mark.parametrize(("reuse", "free"), [(0, 0), (1, 10), (2, 0)])
+def test_reuse_between_two_hosts_by_the_clock(netns, reuse, free):
+    """
+    Without that delay, or with it as it is, an age of more than a second is enough.
+
+    Then at most the default of it has passed, and the second of the clock.
+    """
+
+    def job():
+        neighbour = Neighbour()
+        remote = (neighbour.there, 9000)
+        with neighbour.inside():
+            server = listener(*remote)
+        wait_for_age(make_time_wait(server, remote, 10), 1.1)
+        return [try_connect(remote)]
+
+    trials = netns(job, ip_local_port_range="40000 40009", tcp_tw_reuse=reuse)
 
     assert [(free, FULL)] == outcomes(trials)
     assert [] == surprises(trials)

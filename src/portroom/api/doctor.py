@@ -9,6 +9,7 @@ from typing import NoReturn
 import msgspec
 
 from portroom.api import scene as reading
+from portroom.api.probing import is_asked_once
 from portroom.api.scene import NOBODY
 from portroom.api.source import Live, Saved, Source
 from portroom.errors import InvalidRequestError, NotSupportedError, PortroomError
@@ -39,6 +40,13 @@ ROWS_UP_TO = 50_000
 
 AFFECTS = ("findings",)
 """What a gap of this answer makes uncertain."""
+
+UNSETTLED = Gap(
+    "probe",
+    "this kernel cannot be asked about a single port (no IP_LOCAL_PORT_RANGE): "
+    "whether these programs bind before they connect stays in doubt",
+    AFFECTS,
+)
 
 STAYING = frozenset({TcpState.LISTEN, TcpState.BOUND_INACTIVE, TcpState.CLOSE_WAIT})
 
@@ -155,6 +163,8 @@ def _settled(scene: Scene) -> Scene:
     ports = {port for one in suspects(scene) for port in one.ports}
     if not ports:
         return scene
+    if is_asked_once(scene.read):
+        return msgspec.structs.replace(scene, read=_with_gaps(scene.read, UNSETTLED))
     try:
         said = probe(NOBODY, NOBODY.address, sorted(ports))
     except (NotSupportedError, InvalidRequestError) as error:

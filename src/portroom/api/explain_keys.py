@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from portroom.api.scene import NOBODY
+from portroom.api.probing import ask_for_nobody, settle_enough
 from portroom.errors import InvalidRequestError, NotSupportedError
-from portroom.kernel.probe import probe
 from portroom.kernel.snapshot import KEY_OWNERS_UP_TO, read_key_owners
 from portroom.model.advice.causes.pools import names_source
 from portroom.model.facts.answers import Key
@@ -32,10 +31,10 @@ from portroom.model.laws.headroom import (
     doubts,
     find_keys,
     owners_by_key,
-    settle,
 )
 from portroom.model.laws.scope import within
 from portroom.model.laws.tightest import Measured
+from portroom.model.laws.unseen import unseen_sockets
 
 NO_PORT = frozenset({"EADDRNOTAVAIL"})
 """The error of a connect that found no port."""
@@ -138,20 +137,18 @@ def _probed(read: Snapshot, keys: Keys) -> tuple[Keys, Probed | None, tuple[Gap,
     held: set[int] = set()
     gaps: list[Gap] = []
     for doubt in doubts(read, keys.measured):
-        key = as_key(doubt.measured)
-        if key.free_ports >= SPARE_PORTS:
+        if doubt.measured.figures.free_ports >= SPARE_PORTS:
             continue
-        remote = Endpoint(key.remote_address or "", key.remote_port or 0)
         try:
-            said = probe(remote, key.local_address, sorted(doubt.ports), enough=SPARE_PORTS)
+            keys, said, unasked = settle_enough(read, keys, doubt, settings)
         except (NotSupportedError, InvalidRequestError) as error:
             # One key may have gone with its address: the others can still be asked about.
             gaps.append(Gap("probe", error.message, ("causes",)))
             continue
-        keys = settle(keys, doubt.measured.id, said.free, said.held, settings)
+        gaps += unasked
         free |= said.free
         held |= said.held
-    return keys, Probed(free=PortSet.of(free), held=PortSet.of(held)), tuple(gaps)
+    return keys, Probed(free=PortSet.of(free), held=PortSet.of(held)), tuple(dict.fromkeys(gaps))
 
 
 def _probed_for_all(read: Snapshot, probed: Probed | None) -> tuple[Probed | None, tuple[Gap, ...]]:
@@ -164,11 +161,11 @@ def _probed_for_all(read: Snapshot, probed: Probed | None) -> tuple[Probed | Non
     if isinstance(settings, Gap) or isinstance(groups, Gap):
         return probed, ()
     shared = buckets(within(groups, settings.ephemeral), settings, read.features)
-    surely_free = len(shared.open_ports) - len(shared.doubtful)
+    surely_free = len(shared.open_ports) - len(shared.doubtful) - unseen_sockets(read)
     if surely_free >= SPARE_PORTS or not shared.doubtful:
         return probed, ()
     try:
-        said = probe(NOBODY, NOBODY.address, sorted(shared.doubtful), enough=SPARE_PORTS)
+        said = ask_for_nobody(read, shared.doubtful, settings)
     except (NotSupportedError, InvalidRequestError) as error:
         return probed, (Gap("probe", error.message, ("causes",)),)
     told = msgspec.structs.replace(

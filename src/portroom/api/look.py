@@ -22,15 +22,11 @@ from portroom.model.facts.snapshot import (
 )
 from portroom.model.facts.sockets import Endpoint, Operation, Protocol
 from portroom.model.laws.headroom import (
-    SPARE_PORTS,
-    Doubt,
     Keys,
     KeysWanted,
     as_key,
-    doubts,
     find_keys,
     owners_by_key,
-    settle,
 )
 from portroom.model.laws.ownership import unread
 from portroom.model.laws.summary import states_gap, summary
@@ -70,11 +66,13 @@ def headroom(question: HeadroomQuestion, source: Source) -> Headroom:
 
     def job() -> Headroom:
         """Read and answer inside the namespace."""
-        read = take(_parts(question, wanted), source.known)
+        read = source.take(_parts(question, wanted))
         keys = find_keys(read, wanted)
         _refuse_nothing(question, keys)
         if question.probe:
-            keys = _probed(read, keys, question)
+            from portroom.api.probing import probed  # costs start-up
+
+            keys = probed(read, keys, question)
         read = _with_owners(read, keys, question.owners)
         return _answer(read, keys, question.owners)
 
@@ -179,37 +177,6 @@ def _refuse_nothing(question: HeadroomQuestion, keys: Keys) -> None:
             f"Nothing is connected to {question.address!r}.",
             "Give ADDRESS:PORT to ask about a destination without a connection.",
         )
-
-
-def _probed(read: Snapshot, keys: Keys, question: HeadroomQuestion) -> Keys:
-    """Return the keys after the kernel settled what it can be asked."""
-    from portroom.kernel.probe import probe
-
-    settings = read.settings
-    if isinstance(settings, Gap):
-        return keys
-    every = doubts(read, keys.measured)
-    asked = [doubt for doubt in every if question.probe_last or _spares_a_port(doubt)]
-    refused = len(every) - len(asked)
-    if refused and question.address is not None:
-        raise InvalidRequestError(
-            "The probe would hold one of the last ports: fewer than 2 are surely free, "
-            "and a connect of a program would fail meanwhile.",
-            "Give --probe-last to probe all the same.",
-        )
-    for doubt in asked:
-        key = as_key(doubt.measured)
-        remote = Endpoint(key.remote_address or "", key.remote_port or 0)
-        answer = probe(remote, key.local_address, sorted(doubt.ports))
-        keys = settle(keys, doubt.measured.id, answer.free, answer.held, settings)
-    reason = f"not probed: {refused} keys with fewer than {SPARE_PORTS} ports surely free"
-    gaps = (Gap("probe", reason, ("keys",)),) if refused else ()
-    return Keys(keys.measured, keys.total, keys.gaps + gaps)
-
-
-def _spares_a_port(doubt: Doubt) -> bool:
-    """Say whether a port stays free for programs while the probe holds one."""
-    return doubt.measured.figures.free_ports >= SPARE_PORTS
 
 
 def _sockets(keys: Keys) -> int:

@@ -10,7 +10,7 @@ import msgspec
 from portroom.errors import InvalidRequestError
 from portroom.kernel.netns_names import NetnsRef
 from portroom.kernel.snapshot import Wanted, take
-from portroom.model.facts.snapshot import Gap, NetnsId, Snapshot
+from portroom.model.facts.snapshot import Features, Gap, NetnsId, Snapshot
 
 if TYPE_CHECKING:
     from portroom.model.facts.boot import BootFacts
@@ -50,11 +50,14 @@ class Live(msgspec.Struct, frozen=True):
 
     ``unseen`` is what was not seen while looking for all namespaces; the first
     of them has it. ``system`` is shared by all namespaces of one question.
+    ``features`` is what the kernel is known to be able to do, for who reads again and
+    again: then it is not asked each time.
     """
 
     netns: NetnsRef | None = None
     unseen: tuple[Gap, ...] = ()
     system: System = msgspec.field(default_factory=System)
+    features: Features | None = None
 
     @property
     def known(self) -> NetnsId | None:
@@ -68,6 +71,8 @@ class Live(msgspec.Struct, frozen=True):
         Raises:
             PortroomError: The settings cannot be read, so nothing can be said.
         """
+        if self.features is not None:
+            wanted = msgspec.structs.replace(wanted, features=self.features)
         known = self.system.boot
         if not wanted.boot or known is None:
             read = take(wanted, self.known)

@@ -2,12 +2,13 @@
 
 With TCP_FASTOPEN_CONNECT and TCP_FASTOPEN_NO_COOKIE connect() runs the whole
 search for a port, returns 0 and sends nothing until data is written; close()
-gives the port back. IP_LOCAL_PORT_RANGE of one port asks about that port.
+gives the port back. IP_LOCAL_PORT_RANGE of one port asks about that port; without
+that option one question is left: is there any port?
 
 Rules of this file:
 
 - one port at a time, a non-blocking socket, closed before the next;
-- only ports that the caller names; never "open until it fails";
+- only ports that the caller names, or one socket for any; never "open until it fails";
 - EINPROGRESS means that a real SYN would leave: stop, and say so.
 
 Source: Linux net/ipv4/tcp_fastopen.c, tcp_fastopen_defer_connect;
@@ -62,25 +63,23 @@ def probe(remote: Endpoint, local_address: str, ports: Iterable[int], *, enough:
     for port in ports:
         if enough and len(free) >= enough:
             break
-        number = _ask(remote, local_address, port)
-        if number == 0:
-            free.add(port)
-        elif number in REFUSED_PORT:
-            held.add(port)
-        elif number == errno.EINPROGRESS:
-            raise NotSupportedError(
-                f"The probe stopped at port {port}: this kernel would send a real SYN.",
-                "Fast open is held back here; see tcp_fastopen_blackhole_timeout_sec.",
-            )
-        elif number in (errno.EOPNOTSUPP, errno.ENOPROTOOPT):
-            raise NotSupportedError(_reason(number), "Ports in doubt stay in doubt.")
-        else:
-            raise NotSupportedError(
-                f"The probe of {remote} from {local_address} was refused before the search "
-                f"for a port: {errno.errorcode.get(number, number)}.",
-                "connect() would be refused so too.",
-            )
+        given = _ask(remote, local_address, port)
+        (held if given is None else free).add(port)
     return Probed(frozenset(free), frozenset(held))
+
+
+def probe_any(remote: Endpoint, local_address: str) -> int | None:
+    """
+    Return the port that connect() to *remote* would get now, None if it would get none.
+
+    It needs no IP_LOCAL_PORT_RANGE. The search takes over what it may reuse: never ask
+    while a TIME_WAIT towards *remote* may be given out again.
+
+    Raises:
+        InvalidRequestError: *local_address* is none of this host.
+        NotSupportedError: As of ``probe``, but for the option.
+    """
+    return _ask(remote, local_address, None)
 
 
 def has_range_option() -> bool | None:
@@ -138,13 +137,13 @@ def unsent(family: int) -> socket.socket:
     return handle
 
 
-def _ask(remote: Endpoint, local_address: str, port: int) -> int:
-    """Return the errno of a deferred connect from one port, 0 for success."""
+def _ask(remote: Endpoint, local_address: str, port: int | None) -> int | None:
+    """Return the port that a deferred connect gets, from one port or any; None for none."""
     family = socket.AF_INET6 if ":" in remote.address else socket.AF_INET
     try:
-        handle = deferred(family, port)
+        handle = unsent(family) if port is None else deferred(family, port)
     except OSError as error:
-        return error.errno or errno.EIO
+        raise _refusal(error.errno or errno.EIO, remote, local_address) from None
     with handle:
         handle.setsockopt(socket.SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1)
         try:
@@ -156,11 +155,30 @@ def _ask(remote: Endpoint, local_address: str, port: int) -> int:
                 f"Nothing can be connected from {local_address}: bind() says {name}.",
                 "Give --from an address of this host.",
             ) from None
-        return handle.connect_ex((remote.address, remote.port))
+        number = handle.connect_ex((remote.address, remote.port))
+        if number == 0:
+            return int(handle.getsockname()[1])
+        if number in REFUSED_PORT:
+            return None
+        raise _refusal(number, remote, local_address)
 
 
-def _reason(number: int) -> str:
-    """Return why the probe is not supported, from the errno that told it."""
+def _refusal(number: int, remote: Endpoint, local_address: str) -> NotSupportedError:
+    """Return why the kernel cannot be asked, from the errno that told it."""
+    stay = "Ports in doubt stay in doubt."
+    if number == errno.EINPROGRESS:
+        return NotSupportedError(
+            f"The probe of {remote} stopped: this kernel would send a real SYN.",
+            "Fast open is held back here; see tcp_fastopen_blackhole_timeout_sec.",
+        )
     if number == errno.EOPNOTSUPP:
-        return "The probe needs net.ipv4.tcp_fastopen with bit 0 set (EOPNOTSUPP)."
-    return "The probe needs IP_LOCAL_PORT_RANGE, which this kernel lacks (ENOPROTOOPT)."
+        needs = "net.ipv4.tcp_fastopen with bit 0 set (EOPNOTSUPP)"
+        return NotSupportedError(f"The probe needs {needs}.", stay)
+    if number == errno.ENOPROTOOPT:
+        lack = "The probe needs an option of sockets that this kernel lacks (ENOPROTOOPT)."
+        return NotSupportedError(lack, stay)
+    return NotSupportedError(
+        f"The probe of {remote} from {local_address} was refused before the search "
+        f"for a port: {errno.errorcode.get(number, number)}.",
+        "connect() would be refused so too.",
+    )

@@ -35,7 +35,7 @@ from portroom.model.facts.snapshot import (
     Settings,
     Snapshot,
 )
-from portroom.model.facts.sockets import Kind
+from portroom.model.facts.sockets import Kind, Protocol
 from portroom.model.laws.ownership import owners_of, unowned
 from portroom.model.laws.tightest import Measured
 
@@ -56,7 +56,15 @@ ATTEMPTS = 3
 KEY_OWNERS_UP_TO = 200_000
 """TCP sockets up to which the owners of keys are looked for unasked: about a second."""
 
-DEGRADED = "degraded: read from /proc/net, which shows no socket that is only bound"
+DEGRADED = (
+    "degraded: read from /proc/net, which shows no socket that is only bound; for each that "
+    "there may be a port that looks free is in doubt"
+)
+
+WITHOUT_UDP_DIAG = (
+    "sock_diag has no handler for them: read from /proc/net, "
+    "which does not tell which of them take IPv4, too"
+)
 
 BOUND_UNSEEN = (
     "keys.held_ports",
@@ -155,7 +163,7 @@ def _with_groups(snapshot: Snapshot, settings: Settings, wanted: Wanted, proc: s
     trial = KnownFeatures(wanted.features) if wanted.features else Trial(sockets)
     scope = None if wanted.all_ports else settings.ephemeral
     try:
-        groups = _read_steady(scope, counters, settings, wanted)
+        groups, missing = _read_listed(scope, counters, settings, wanted)
     except OSError as error:
         return _degraded(snapshot, trial.features(proc), error)
     except BaseException:
@@ -166,12 +174,41 @@ def _with_groups(snapshot: Snapshot, settings: Settings, wanted: Wanted, proc: s
     features = trial.features(proc, bound_rows=unseen)
     if bound:
         features = msgspec.structs.replace(features, bound_inactive_rows=True)
-    gaps = _doubts(groups, unseen=unseen and not features.bound_inactive_rows)
+    gaps = (*_doubts(groups, unseen=unseen and not features.bound_inactive_rows), *missing)
     return msgspec.structs.replace(snapshot, features=features, groups=groups, gaps=gaps)
 
 
-def _read_steady(
+def _read_listed(
     scope: PortRange | None, counters: Counters | None, settings: Settings, wanted: Wanted
+) -> tuple[Groups, tuple[Gap, ...]]:
+    """
+    Return the groups that sock_diag lists, and what is told of those that it does not.
+
+    Where it has a handler for TCP alone, those of UDP are read from /proc/net.
+
+    Raises:
+        OSError: It does not list TCP sockets.
+    """
+    try:
+        return _read_steady(scope, counters, settings, wanted), ()
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
+    listed = _read_steady(scope, counters, settings, wanted, udp=False)
+    from portroom.kernel.proc_net import read_groups as read_texts  # costs start-up
+
+    texts = read_texts(scope, protocols=(Protocol.UDP,))
+    gap = Gap("udp sockets", WITHOUT_UDP_DIAG, ("keys.free_ports",))
+    return msgspec.structs.replace(listed, tables=(*listed.tables, *texts.tables)), (gap,)
+
+
+def _read_steady(
+    scope: PortRange | None,
+    counters: Counters | None,
+    settings: Settings,
+    wanted: Wanted,
+    *,
+    udp: bool = True,
 ) -> Groups:
     """Read the groups again while the kernel says that they were changing."""
     reuse = settings.number("net.ipv4.tcp_tw_reuse", 0)
@@ -185,6 +222,7 @@ def _read_steady(
             threads=_threads(counters, wanted.threads),
             times=wanted.times or reused,
             witnesses=_are_few(counters),
+            udp=udp,
         )
         if not (groups.interrupted and attempts):
             return groups
@@ -225,8 +263,8 @@ def _doubts(groups: Groups, *, unseen: bool) -> tuple[Gap, ...]:
         gaps.append(
             Gap(
                 "sock_diag",
-                "this kernel is not known to list sockets that are only bound: "
-                "they may hold more ports",
+                "this kernel is not known to list sockets that are only bound: for each that "
+                "there may be (alloc less inuse of sockstat) a port that looks free is in doubt",
                 BOUND_UNSEEN,
             )
         )
@@ -235,10 +273,12 @@ def _doubts(groups: Groups, *, unseen: bool) -> tuple[Gap, ...]:
 
 def _degraded(snapshot: Snapshot, features: Features, error: OSError) -> Snapshot:
     """Return a Snapshot with groups from /proc/net, and a Gap that says so."""
+    # Whatever the kernel could list: these tables show no socket that is only bound.
+    features = msgspec.structs.replace(features, bound_inactive_rows=False)
     from portroom.kernel.proc_net import read_groups as read_texts
 
     name = errno.errorcode.get(error.errno or 0, "error")
-    gap = Gap("sock_diag", f"{DEGRADED} ({name})", ("keys.free_ports", *BOUND_UNSEEN))
+    gap = Gap("sock_diag", f"{DEGRADED} ({name})", BOUND_UNSEEN)
     return msgspec.structs.replace(
         snapshot,
         features=features,

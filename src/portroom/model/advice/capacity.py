@@ -15,6 +15,7 @@ from portroom.model.laws.headroom import KeysWanted, as_key, find_keys
 from portroom.model.laws.occupancy import KeyId, local_owners, overlap_figures
 from portroom.model.laws.scope import within
 from portroom.model.laws.tightest import Measured, measure
+from portroom.model.laws.unseen import unseen_sockets
 
 SHOWN = 5
 """Keys that a plan tells."""
@@ -52,14 +53,15 @@ def _measured(read: Snapshot, settings: Settings, wanted: Iterable[KeyId]) -> li
     """Return the numbers of some keys under some settings, in the same order."""
     assert isinstance(read.groups, Groups)
     inside = within(read.groups, settings.ephemeral)
-    shared = buckets(inside, settings, read.features)
+    unseen = unseen_sockets(read)
+    shared = buckets(inside, settings, read.features, unseen)
     found = []
     for key in wanted:
         if key.protocol is Protocol.TCP and key.operation is Operation.CONNECT:
             found.append(measure(key, inside, shared, settings, read.features))
         else:
             owners = local_owners(key.protocol, inside, settings.ephemeral)
-            found.append(Measured(key, *overlap_figures(key, owners, settings)))
+            found.append(Measured(key, *overlap_figures(key, owners, settings, unseen)))
     return found
 
 

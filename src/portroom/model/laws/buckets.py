@@ -46,13 +46,15 @@ class Buckets(msgspec.Struct, frozen=True):
 
     ``blocked_ports`` are surely out for every destination. ``open_ports`` are
     eligible and not blocked; ``doubtful`` is the part of them whose bucket
-    may keep everybody else out.
+    may keep everybody else out. ``unseen_sockets`` is up to how many more ports
+    are held by sockets that show in no table, nobody knows which.
     """
 
     eligible_ports: int
     blocked_ports: int
     open_ports: frozenset[int]
     doubtful: frozenset[int]
+    unseen_sockets: int = 0
 
 
 def eligible(settings: Settings) -> frozenset[int]:
@@ -62,7 +64,9 @@ def eligible(settings: Settings) -> frozenset[int]:
     return every.difference(settings.reserved.within(ephemeral))
 
 
-def buckets(groups: Groups, settings: Settings, features: Features) -> Buckets:
+def buckets(
+    groups: Groups, settings: Settings, features: Features, unseen_sockets: int = 0
+) -> Buckets:
     """
     Sort the eligible ports into blocked, doubtful and freely shared ones.
 
@@ -70,6 +74,7 @@ def buckets(groups: Groups, settings: Settings, features: Features) -> Buckets:
         groups: All TCP sockets of one namespace, at least those in the range.
         settings: Range, reserved ports and ip_autobind_reuse.
         features: Whether a bucket forgets; unknown counts as "no".
+        unseen_sockets: Up to how many sockets are in no group, see ``unseen.py``.
     """
     every = eligible(settings)
     blocked = set(_blocked(groups))
@@ -80,6 +85,7 @@ def buckets(groups: Groups, settings: Settings, features: Features) -> Buckets:
         blocked_ports=len(every) - len(open_ports),
         open_ports=open_ports,
         doubtful=open_ports & doubtful,
+        unseen_sockets=unseen_sockets,
     )
 
 

@@ -56,7 +56,8 @@ FEATURES = (
         "A port counts as held only by what is there now.",
         "A port that a bound socket once shared stays refused as long as any connection holds "
         "it, and nothing shows that: ports with an owner are in doubt, so that an answer is a span. "
-        "`portroom headroom --probe` settles them where sockets can have a window (range_option).",
+        "`portroom headroom --probe` settles them where sockets can have a window (range_option); "
+        "elsewhere it settles whether any port is left.",
         "Ports with an owner are in doubt, as on a kernel that does not forget; `portroom headroom "
         "--probe` settles them where sockets can have a window (range_option).",
     ),
@@ -66,7 +67,8 @@ FEATURES = (
         "the kernel says which port a connect would get, and sends nothing",
         f"by preparing a socket here, and connecting one like it {TRIED}",
         "Where sockets can have a window too (range_option), ports in doubt can be settled: "
-        "`portroom headroom --probe`, `doctor --probe`; `portroom explain` does so by itself.",
+        "`portroom headroom --probe`, `doctor --probe`; `portroom explain` does so by itself. "
+        "Elsewhere headroom and explain can tell for sure whether any port is left.",
         "Ports in doubt stay in doubt: `--probe` is refused.",
         "Whether ports in doubt can be settled shows only when `--probe` is tried.",
     ),
@@ -76,8 +78,9 @@ FEATURES = (
         "a socket can have a window of its own (IP_LOCAL_PORT_RANGE)",
         "by setting the option on a socket",
         "The probe can ask about single ports, and a program may keep to a part of the range.",
-        "The probe cannot ask about single ports: those in doubt stay so. Every program chooses "
-        "from the whole range.",
+        "The probe cannot ask about single ports: those in doubt stay so. It can ask whether any "
+        "port is left for a destination: `portroom headroom --probe --probe-last`, one sure yes "
+        "or no. Every program chooses from the whole range.",
         "Whether the probe can ask about single ports shows only when `--probe` is tried.",
     ),
     FeatureRow(
@@ -146,9 +149,11 @@ FEATURES = (
         "sockets that are only bound are listed",
         f"by binding one and looking for it, {TRIED}",
         "A socket that is bound and does nothing else is counted.",
-        "Such sockets hold ports and show nowhere: fewer may be free than told. A gap says so "
-        "where there may be some.",
-        "Such sockets may hold ports unseen: fewer may be free than told.",
+        "Such sockets hold ports and show nowhere. As many free ports are in doubt as there may "
+        "be of them by the counters (alloc less inuse of sockstat, which counts other namespaces "
+        "in), and a gap says so.",
+        "Such sockets may hold ports unseen: as many free ports are in doubt as there may be of "
+        "them by the counters.",
     ),
     FeatureRow(
         "no_port_rows",

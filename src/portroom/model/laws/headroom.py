@@ -6,7 +6,6 @@ import msgspec
 
 from portroom.model.facts.answers import Key
 from portroom.model.facts.snapshot import (
-    Features,
     Gap,
     Groups,
     Owners,
@@ -24,6 +23,7 @@ from portroom.model.facts.sockets import (
 )
 from portroom.model.laws.buckets import buckets
 from portroom.model.laws.occupancy import (
+    Figures,
     KeyId,
     doubtful_ports,
     local_owners,
@@ -40,6 +40,7 @@ from portroom.model.laws.tightest import (
     remoteless_keys,
     tightest,
 )
+from portroom.model.laws.unseen import unseen_sockets
 
 
 class KeysWanted(msgspec.Struct, frozen=True):
@@ -83,7 +84,7 @@ def find_keys(snapshot: Snapshot, wanted: KeysWanted) -> Keys:
     if isinstance(groups, Gap):
         return Keys((), 0, (groups,))
     inside = within(groups, settings.ephemeral)
-    search = _Search(settings, inside, snapshot.features, wanted)
+    search = _Search(settings, inside, snapshot, wanted)
     gaps: tuple[Gap, ...] = ()
     if wanted.operation is Operation.CONNECT and wanted.protocol is not Protocol.UDP:
         gaps = search.add_connects(snapshot)
@@ -96,11 +97,12 @@ class _Search:
     """One search for keys: what it looks in, and what it found so far."""
 
     def __init__(
-        self, settings: Settings, groups: Groups, features: Features, wanted: KeysWanted
+        self, settings: Settings, groups: Groups, snapshot: Snapshot, wanted: KeysWanted
     ) -> None:
         self._settings = settings
         self._groups = groups
-        self._features = features
+        self._features = snapshot.features
+        self._unseen = unseen_sockets(snapshot)
         self._wanted = wanted
         self._found: list[Measured] = []
         self._total = 0
@@ -108,7 +110,7 @@ class _Search:
     def add_connects(self, snapshot: Snapshot) -> tuple[Gap, ...]:
         """Add the TCP connect keys; return what is missing for some."""
         wanted = self._wanted
-        shared = buckets(self._groups, self._settings, self._features)
+        shared = buckets(self._groups, self._settings, self._features, self._unseen)
         remotes = {_packed(remote) for remote in wanted.remotes}
         local = packed_address(wanted.from_address) if wanted.from_address else None
 
@@ -138,7 +140,7 @@ class _Search:
         protocol = wanted.protocol or (Protocol.TCP if bind0 else Protocol.UDP)
         owners = local_owners(protocol, self._groups, self._settings.ephemeral)
         found = [
-            Measured(key, *overlap_figures(key, owners, self._settings))
+            Measured(key, *overlap_figures(key, owners, self._settings, self._unseen))
             for key in _remoteless(wanted, protocol)
             or remoteless_keys(protocol, wanted.operation, owners)
             or _wildcard(wanted, protocol)
@@ -264,11 +266,14 @@ def settle(
     settings: Settings,
 ) -> Keys:
     """Return the keys after the kernel settled some doubtful ports of one."""
+    (before,) = (one.figures for one in keys.measured if one.id == key)
+    return with_figures(keys, key, settled(before, free, held, settings))
+
+
+def with_figures(keys: Keys, key: KeyId, figures: Figures) -> Keys:
+    """Return the keys, one of them with other numbers."""
     measured = tuple(
-        Measured(one.id, settled(one.figures, free, held, settings), one.states)
-        if one.id == key
-        else one
-        for one in keys.measured
+        Measured(one.id, figures, one.states) if one.id == key else one for one in keys.measured
     )
     return Keys(measured, keys.total, keys.gaps)
 

@@ -104,6 +104,8 @@ def connect_figures(own: Own, buckets: Buckets, settings: Settings) -> Figures:
         if port in buckets.open_ports and port not in held
     )
     free = len(buckets.open_ports) - len(held) - doubtful
+    unseen = min(free, buckets.unseen_sockets)
+    free, doubtful = free - unseen, doubtful + unseen
     ends = settings.ephemeral
     lost = _lost_port(settings, free, ({ends.first, ends.last} & buckets.open_ports) - held)
     held_ports = buckets.blocked_ports + len(held)
@@ -239,13 +241,19 @@ def local_owners(
 
 
 def overlap_figures(
-    key: KeyId, owners: tuple[LocalOwner, ...], settings: Settings
+    key: KeyId, owners: tuple[LocalOwner, ...], settings: Settings, unseen_sockets: int = 0
 ) -> tuple[Figures, dict[str, int]]:
     """
     Return the numbers of a bind0 key, or of a UDP key of either operation.
 
     Every owner whose address overlaps is in the way, in any state; what the
     new socket sets (SO_REUSEADDR, SO_REUSEPORT) is taken to be nothing.
+
+    Args:
+        key: The key.
+        owners: Who holds ports, by local address.
+        settings: The range and the reserved ports.
+        unseen_sockets: Up to how many TCP sockets are no owners, see ``unseen.py``.
 
     Returns:
         The numbers, and the sockets in the way by state.
@@ -266,6 +274,8 @@ def overlap_figures(
     free = len(every) - len(held) - doubtful
     lost = 0
     if key.protocol is Protocol.TCP:
+        unseen = min(free, unseen_sockets)
+        free, doubtful = free - unseen, doubtful + unseen
         ends = {settings.ephemeral.first, settings.ephemeral.last} & every
         lost = _lost_port(settings, free, ends - held - maybe)
     return Figures(len(every), len(held), doubtful + lost, free - lost, lost), states

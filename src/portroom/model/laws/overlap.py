@@ -13,6 +13,14 @@ from __future__ import annotations
 
 from portroom.model.facts.sockets import Family, is_wildcard
 
+STAND_IN = bytes((127, 0, 0, 6)) + bytes(12)
+"""
+What a connected IPv6 socket carries as its IPv4 address on old kernels (5.10).
+
+bind() to it is refused there and not on newer ones, which nothing cheap tells apart:
+so it is in doubt on all. Source: Linux include/net/ipv6.h, LOOPBACK4_IPV6; case c51.
+"""
+
 
 def overlaps(
     family: Family, address: bytes, owner_family: Family, owner: bytes, v6only: bool | None
@@ -38,6 +46,8 @@ def overlaps(
         return address == owner or is_wildcard(address) or is_wildcard(owner)
     if family is Family.IPV6:
         return is_wildcard(address)
+    if address == STAND_IN and v6only is None:
+        return None
     if is_wildcard(owner) or is_wildcard(address):
         return None if v6only is None else not v6only
     return False

@@ -39,6 +39,7 @@ from portroom.model.laws.occupancy import Figures, local_owners, overlap_figures
 from portroom.model.laws.scope import within
 from portroom.model.laws.selection import window
 from portroom.model.laws.tightest import measure
+from portroom.model.laws.unseen import unseen_sockets
 
 NAME = "narrowed_range"
 
@@ -183,11 +184,12 @@ def _figures(
         return None
     narrowed = Settings(settings.values | {RANGE_KEY: ports})
     inside = within(msgspec.structs.replace(groups, scope=None), ports)
+    unseen = unseen_sockets(scene.read)
     if key.remote_address is None:
         owners = local_owners(Protocol(key.protocol), inside, ports)
-        found, _ = overlap_figures(key_id(key), owners, narrowed)
+        found, _ = overlap_figures(key_id(key), owners, narrowed, unseen)
         return _unlost(found)
-    shared = buckets(inside, narrowed, features)
+    shared = buckets(inside, narrowed, features, unseen)
     found = _unlost(measure(key_id(key), inside, shared, narrowed, features).figures)
     said = scene.probed
     if said is None or not alone or not found.doubtful_ports:

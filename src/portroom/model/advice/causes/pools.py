@@ -28,6 +28,7 @@ from portroom.model.laws.buckets import Buckets, buckets, eligible
 from portroom.model.laws.headroom import KeysWanted, as_key, find_keys
 from portroom.model.laws.occupancy import KeyId, own_sockets
 from portroom.model.laws.scope import within
+from portroom.model.laws.unseen import unseen_sockets
 
 NEAR_FULL_RATIO = 0.95
 """Held from here on, a burst of a moment ago may have had all the rest."""
@@ -188,11 +189,12 @@ def new_pool(scene: Scene) -> Pool | None:
     if isinstance(settings, Gap) or isinstance(groups, Gap):
         return None
     inside = within(groups, settings.ephemeral)
-    shared = buckets(inside, settings, scene.read.features)
+    shared = buckets(inside, settings, scene.read.features, unseen_sockets(scene.read))
     said = scene.probed or Probed()
     out = shared.open_ports.intersection(said.blocked)
     doubtful = len(shared.doubtful.difference(out, said.free, said.shared))
     blocked = shared.blocked_ports + len(out)
+    doubtful += min(shared.eligible_ports - blocked - doubtful, shared.unseen_sockets)
     return Pool(
         key=None,
         eligible=shared.eligible_ports,
