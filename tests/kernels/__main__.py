@@ -18,7 +18,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -72,9 +72,7 @@ def main() -> int:
     if missing and (required or not fetched):
         return 3
     archives = pack(fetched)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        results = pool.map(lambda one: run(one, archives, asked.job, asked.only), fetched)
-        judged = dict(zip([one.series for one in fetched], results, strict=True))
+    judged = run_all(fetched, lambda one: run(one, archives, asked.job, asked.only))
     if asked.save:
         support.save(judged)
     return 1 if any(one.wrong for one in judged.values()) else 0
@@ -97,6 +95,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         if not series.is_series(word):
             parser.error(f"{word!r} is no series; one is written as 6.1, 6.x or newest.")
     asked.series = asked.series or series.EVERY
+    if asked.save and (asked.job != "tests" or asked.only):
+        parser.error("--save goes with all tests: leave out --laws, --record and --only.")
     return asked
 
 
@@ -137,6 +137,17 @@ def pack(fetched: Sequence[Fetched]) -> tuple[Path, ...]:
     except subprocess.CalledProcessError as error:
         say(f"pip ended with {error.returncode}; what it was asked: {' '.join(error.cmd)}")
         raise SystemExit(3) from None
+
+
+def run_all(fetched: Sequence[Fetched], job: Callable[[Fetched], Judged]) -> dict[str, Judged]:
+    """Return what was found on each kernel, some of them booted side by side."""
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        results = pool.map(job, fetched)
+        return dict(zip([one.series for one in fetched], results, strict=True))
+    finally:
+        # After Ctrl-C, which ended the guests that run, no other one begins.
+        pool.shutdown(cancel_futures=True)
 
 
 def run(one: Fetched, archives: tuple[Path, ...], job: str, only: str) -> Judged:
@@ -201,4 +212,7 @@ def _fetches(*words: str) -> bool:
     return subprocess.run([str(FETCH), verb, str(FOLDER), *names], check=False).returncode == 0
 
 
-sys.exit(main())
+try:
+    sys.exit(main())
+except KeyboardInterrupt:
+    sys.exit(130)

@@ -16,7 +16,7 @@ QEMU = "qemu-system-x86_64"
 MEMORY_MIB = 1536
 """Some 200 MiB are the first file system; the rest is for tests with many sockets."""
 
-LIMIT_S = 1500.0
+LIMIT_S = 1800.0
 """A guest that has not ended by then is ended."""
 
 COMMAND_LINE = (
