@@ -10,6 +10,11 @@ from tests.kernel.sockets import accept_all, connected, in_state, listener, tcp,
 
 IPPROTO_MPTCP = 262
 IPPROTO_UDPLITE = 136
+NOT_EVERYWHERE = {
+    "mptcp": (socket.SOCK_STREAM, IPPROTO_MPTCP),
+    "udplite": (socket.SOCK_DGRAM, IPPROTO_UDPLITE),
+}
+"""Protocols that not every kernel is built with."""
 TCP_DEFER_ACCEPT = 9
 
 _KEPT: list[socket.socket] = []
@@ -107,16 +112,34 @@ def closing() -> None:
     wait_until(lambda: in_state(4) == 1, "one socket is in FIN_WAIT1")
 
 
+def missing() -> set[str]:
+    """Return the protocols that this kernel makes no sockets of."""
+    found = set()
+    for name, (kind, number) in NOT_EVERYWHERE.items():
+        try:
+            socket.socket(socket.AF_INET, kind, number).close()
+        except OSError:
+            found.add(name)
+    return found
+
+
 def others() -> None:
-    """UDP, UDP-Lite, raw and MPTCP sockets."""
+    """UDP and raw sockets, and UDP-Lite and MPTCP ones where there are such."""
     udp(("0.0.0.0", 9050))
     udp(("::", 9051))
     udp().connect(("127.0.0.1", 9050))
     connected(("::1", 9051), make=udp)
-    lite = keep(socket.socket(socket.AF_INET, socket.SOCK_DGRAM, IPPROTO_UDPLITE))
-    lite.bind(("127.0.0.1", 9052))
     keep(socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))
     keep(socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6))
+    if "udplite" not in missing():
+        lite = keep(socket.socket(socket.AF_INET, socket.SOCK_DGRAM, IPPROTO_UDPLITE))
+        lite.bind(("127.0.0.1", 9052))
+    if "mptcp" not in missing():
+        multipath()
+
+
+def multipath() -> None:
+    """Both ends of an MPTCP connection, and its listener."""
     server = keep(socket.socket(socket.AF_INET, socket.SOCK_STREAM, IPPROTO_MPTCP))
     server.bind(("127.0.0.1", 9060))
     server.listen()

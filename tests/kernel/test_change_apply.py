@@ -28,6 +28,7 @@ from portroom.kernel.sysctl import read_value
 from portroom.model.facts.change import FileContent, FileStep, SettingStep, inverse
 from portroom.model.facts.journal import CONFLICT, DONE, PUT_BACK, TRIAL, UNDO, WRITING
 from tests.e2e.faults import MS_BIND, MS_RDONLY, MS_REMOUNT, alone, mount, needs_root
+from tests.kernel import needs
 from tests.kernel.bystanders import bystander, drop_rights, own_namespace
 from tests.kernel.harness import write_settings
 from tests.kernel.test_change_settings import (
@@ -405,6 +406,7 @@ def test_a_namespace_that_is_held_does_not_end():
 
 
 @needs_root
+@needs.netns_cookie
 def test_another_namespace_under_the_same_name_is_not_touched():
     """
     A name is given again, a cookie never.
@@ -721,7 +723,7 @@ def random_changes(seed, count):
         held[key] = after
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(needs.rounds(5, in_guest=3)))
 def test_undo_of_twenty_random_changes_restores_all(netns, places, seed):
     """
     Each value of each moment comes back exactly, one undo after the other.

@@ -18,13 +18,14 @@ from portroom.model.facts.change import SettingStep
 from portroom.model.facts.journal import DONE
 from portroom.model.facts.ports import PortSet
 from tests.e2e.faults import alone, mount, needs_root, open_ways
+from tests.kernel import needs
 from tests.kernel.bystanders import drop_rights
 from tests.kernel.harness import in_child
 from tests.kernel.test_change_settings import RANGE, RESERVED
 from tests.unit.change.made_entries import carried_out, entry, places_in
 
 WRITERS = 8
-ROUNDS = 200
+ROUNDS = needs.rounds(200, in_guest=20)
 
 pytestmark = needs_root
 
