@@ -14,12 +14,12 @@ from portroom.model.advice.explain import explain
 from portroom.model.facts.explanation import Cause, ExplainQuestion
 from portroom.model.facts.ports import PortRange, PortSet
 from portroom.model.facts.scene import Probed, Reached, Scene
-from portroom.model.facts.snapshot import Groups, GroupTable, Owners
+from portroom.model.facts.snapshot import Features, Groups, GroupTable, Owners
 from portroom.model.facts.sockets import Endpoint, Operation, Owner, Protocol
 from portroom.model.laws.headroom import KeysWanted, as_key, doubts, find_keys, settle
 from tests.unit.made_change import HOST, host
 from tests.unit.made_groups import FORGETS, HERE, REMOTE, inbound
-from tests.unit.made_scenes import pulse
+from tests.unit.made_scenes import counters, pulse
 
 TEN = PortRange(40000, 40009)
 PORTS = tuple(range(40000, 40010))
@@ -60,6 +60,8 @@ def of(
     free: set[int] | None = None,
     blocked: set[int] | None = None,
     shared: set[int] | None = None,
+    features: Features = FORGETS,
+    unseen: int = 0,
     **parts: Any,
 ) -> Case:
     """
@@ -76,6 +78,8 @@ def of(
         free: Ports that it got.
         blocked: Ports that it was refused for a remote that nobody is connected to.
         shared: Ports that it got there.
+        features: What the kernel can do.
+        unseen: So many TCP sockets may be only bound, and the kernel lists none that is.
         parts: More of the scene.
     """
     question = ExplainQuestion(error=error, remote=str(to) if to else None, **(asked or {}))
@@ -84,7 +88,10 @@ def of(
     groups = msgspec.structs.replace(
         read.groups, inbound=tuple(inbound(port, sockets) for port, sockets in accepted)
     )
-    read = msgspec.structs.replace(read, groups=groups, features=FORGETS, owners=Owners())
+    if unseen:
+        features = msgspec.structs.replace(features, bound_inactive_rows=False)
+        read = msgspec.structs.replace(read, counters=counters(tcp_alloc=unseen))
+    read = msgspec.structs.replace(read, groups=groups, features=features, owners=Owners())
     wanted = KeysWanted(Protocol.TCP, Operation.CONNECT, (to,) if to else (), HERE if to else None)
     keys = find_keys(read, wanted)
     probed = None

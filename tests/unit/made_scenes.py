@@ -55,10 +55,9 @@ LOOKED = Surroundings()
 """Somebody looked around and saw nothing."""
 
 
-def counters(tcp_tw: int = 0) -> Counters:
-    """Return counters of a namespace with so many TIME_WAITs."""
-    names = Counters.__struct_fields__
-    return Counters(**{name: tcp_tw if name == "tcp_tw" else 0 for name in names})
+def counters(**counted: int) -> Counters:
+    """Return counters of a namespace, 0 where nothing is said."""
+    return Counters(**dict.fromkeys(Counters.__struct_fields__, 0) | counted)
 
 
 def small(*tables: GroupTable, ephemeral: PortRange = SMALL, **changes: Any) -> Snapshot:
@@ -82,7 +81,7 @@ def small(*tables: GroupTable, ephemeral: PortRange = SMALL, **changes: Any) -> 
     )
     files = {b"/etc/sysctl.d/90-tests.conf": "\n".join(lines).encode()}
     return msgspec.structs.replace(
-        read, features=FORGETS, counters=counters(waiting), boot=boot(files), owners=Owners()
+        read, features=FORGETS, counters=counters(tcp_tw=waiting), boot=boot(files), owners=Owners()
     )
 
 

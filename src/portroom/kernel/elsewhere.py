@@ -1,4 +1,4 @@
-"""Other network namespaces: their ranges, and keys that are exhausted there, or nearly.
+"""Other network namespaces: their ranges, and keys that are or may be exhausted there, or nearly.
 
 Rules of this file:
 
@@ -82,7 +82,7 @@ def read_elsewhere(
     remotes: Sequence[Endpoint] = (), proc: str = PROC
 ) -> tuple[Elsewhere, ...] | Gap:
     """
-    Return keys that are exhausted, or nearly, in other namespaces than the thread's.
+    Return keys that are, or may be, exhausted or nearly so, in other namespaces than the thread's.
 
     Args:
         remotes: Only connections towards these; none for all. Keys that have no
@@ -116,7 +116,7 @@ def _tight_keys(ref: NetnsRef, wanted: Sequence[KeysWanted], proc: str) -> list[
     return [
         Elsewhere(netns=read.netns, key=key)
         for key in keys
-        if key.exhausted or key.occupancy_ratio >= NEARLY_FULL_RATIO
+        if not key.free_ports or key.occupancy_ratio >= NEARLY_FULL_RATIO
     ]
 
 

@@ -26,7 +26,7 @@ from portroom.kernel import namespaces
 from portroom.kernel.files import PROC
 from portroom.kernel.limits import read_open_files
 from portroom.kernel.owners import SOCKET_LINK, read_owner
-from portroom.kernel.probe import IP_LOCAL_PORT_RANGE
+from portroom.kernel.probe import IP_LOCAL_PORT_RANGE, has_range_option
 from portroom.kernel.processes import open_folder, parse_thread_group, read_file
 from portroom.kernel.rights import sudo_line
 from portroom.model.facts.features import Asked
@@ -138,9 +138,13 @@ def read_windows(pid: int, proc: str = PROC) -> tuple[Window, ...] | Gap:
     At most MOST_SOCKETS sockets are asked. None of so many having it, with more
     left, is a Gap; what was found is told in any case.
 
+    Where this kernel has no such option nobody needs to be asked: there are none.
+
     Raises:
         FileNotFoundError: The process ended.
     """
+    if has_range_option() is False:
+        return ()
     try:
         descriptors = _socket_descriptors(pid, proc)
         asked = descriptors[:MOST_SOCKETS]

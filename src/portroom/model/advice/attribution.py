@@ -30,6 +30,7 @@ from portroom.model.laws.occupancy import UNBOUND_DEVICE, LocalOwner, local_owne
 from portroom.model.laws.overlap import overlaps
 from portroom.model.laws.scope import within
 from portroom.model.laws.selection import may_choose, went_out, window
+from portroom.model.laws.unseen import unseen_sockets
 
 CONNECT, BIND = "connect", "bind"
 EADDRNOTAVAIL, EADDRINUSE, EAGAIN = 99, 98, 11
@@ -166,8 +167,8 @@ class Evidence:
         """
         Say whether a bind of which nothing is known must have asked for one port.
 
-        It must where bind() to port 0 has half of the ports left on any address;
-        unless its socket had a range of its own.
+        It must where bind() to port 0 has half of the ports left on any address, also if
+        sockets that show nowhere hold some; unless its socket had a range of its own.
         """
         settings, protocols = self._read.settings, _protocols(attempt)
         if isinstance(settings, Gap) or isinstance(self._read.groups, Gap) or not protocols:
@@ -176,7 +177,9 @@ class Evidence:
             if protocol not in self._has_room:
                 every = eligible(settings)
                 left = every - self._taken_on(ANYWHERE, protocol, settings)
-                self._has_room[protocol] = bool(every) and 2 * len(left) >= len(every)
+                unseen = unseen_sockets(self._read) if protocol is Protocol.TCP else 0
+                room = len(left) - unseen
+                self._has_room[protocol] = bool(every) and 2 * room >= len(every)
         return all(self._has_room[protocol] for protocol in protocols)
 
     def _of_connect(

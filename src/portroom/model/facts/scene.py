@@ -151,7 +151,7 @@ class SystemFiles(msgspec.Struct, frozen=True):
 
 
 class Elsewhere(msgspec.Struct, frozen=True, kw_only=True):
-    """A key that is exhausted, or nearly, in another network namespace."""
+    """A key that is or may be exhausted, or nearly is, in another network namespace."""
 
     netns: NetnsId
     key: Key

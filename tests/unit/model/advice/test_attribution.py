@@ -1,5 +1,6 @@
 """A failure that was just seen gets the cause that the sockets show, and no other."""
 
+import msgspec
 import pytest
 
 from portroom.model.advice.attribution import (
@@ -14,7 +15,17 @@ from portroom.model.facts.gaps import Gap
 from portroom.model.facts.scene import Window
 from portroom.model.facts.snapshot import Groups
 from portroom.model.facts.sockets import Endpoint, Kind, Protocol, TcpState
-from tests.unit.made_groups import HERE, REMOTE, inbound, listener, settings, snapshot, table
+from tests.unit.made_groups import (
+    FORGETS,
+    HERE,
+    REMOTE,
+    inbound,
+    listener,
+    settings,
+    snapshot,
+    table,
+)
+from tests.unit.made_scenes import counters
 
 PORTS = range(40000, 40010)
 OTHER = ("198.51.100.2", 443)
@@ -237,3 +248,17 @@ def test_without_sockets_nothing_is_told():
     read = snapshot(Gap("sock_diag", "could not be read (EPERM)"), settings())
 
     assert None is Evidence(read).cause(SEARCHED)
+
+
+def test_sockets_that_are_not_listed_may_have_left_no_port_to_a_bind():
+    """Then one whose address is gone may have asked for any port."""
+    hides = msgspec.structs.replace(FORGETS, bound_inactive_rows=False)
+    read = snapshot(Groups((), ()), settings())
+    few, many = (
+        msgspec.structs.replace(read, features=hides, counters=counters(tcp_alloc=sockets))
+        for sockets in (5, 6)
+    )
+    attempt = Attempt("bind", 98, 2, "tcp")
+
+    assert Evidence(few).names_port(attempt)
+    assert not Evidence(many).names_port(attempt)

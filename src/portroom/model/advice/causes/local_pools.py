@@ -13,6 +13,7 @@ from portroom.model.advice.causes.table import (
     unknown,
 )
 from portroom.model.advice.causes.words import (
+    UNSEEN_WORDS,
     are,
     command,
     count,
@@ -20,11 +21,13 @@ from portroom.model.advice.causes.words import (
     gap_words,
     owners_words,
     states_words,
+    up_to,
 )
 from portroom.model.facts.answers import Key
 from portroom.model.facts.explanation import Cause, ExplainQuestion
 from portroom.model.facts.scene import Scene
 from portroom.model.facts.sockets import Operation, Protocol, is_wildcard, packed_address
+from portroom.model.laws.unseen import unseen_sockets
 
 BIND0, UDP = "bind0_pool_full", "udp_pool_full"
 
@@ -76,10 +79,18 @@ def _judged(
     if not keys:
         return ruled_out(name, f"No {protocol.value.upper()} socket holds a port.")
     words = command(scene, "sessions", "--proto", protocol.value, *_place(keys[0]))
-    return _of_key(name, keys[0], Advice(remedy, words), burst=asked.error is not None)
+    advice, doubt = Advice(remedy, words), _doubt(keys[0], scene)
+    return _of_key(name, keys[0], advice, doubt, burst=asked.error is not None)
 
 
-def _of_key(name: str, key: Key, advice: Advice, *, burst: bool) -> Cause:
+def _doubt(key: Key, scene: Scene) -> str:
+    """Return of how many ports the kernel does not tell, and of which sockets."""
+    text = f"Of {count(key.doubtful_ports, 'port')} the kernel does not tell."
+    unseen = unseen_sockets(scene.read) if key.protocol == Protocol.TCP.value else 0
+    return f"{text} {UNSEEN_WORDS}, and {up_to(unseen)}." if unseen else text
+
+
+def _of_key(name: str, key: Key, advice: Advice, doubt: str, *, burst: bool) -> Cause:
     """
     Return the verdict about one pool.
 
@@ -87,6 +98,7 @@ def _of_key(name: str, key: Key, advice: Advice, *, burst: bool) -> Cause:
         name: Of the cause.
         key: The pool.
         advice: What to do if it is the cause.
+        doubt: What the kernel does not tell of it.
         burst: Whether something failed, maybe a moment ago.
     """
     figures = {
@@ -100,8 +112,7 @@ def _of_key(name: str, key: Key, advice: Advice, *, burst: bool) -> Cause:
     if key.exhausted:
         return found(name, _full(key), advice, figures)
     if not key.free_ports:
-        text = f"{_full(key)} Of {count(key.doubtful_ports, 'port')} the kernel does not tell."
-        return possible(name, text, advice, figures)
+        return possible(name, f"{_full(key)} {doubt}", advice, figures)
     if burst and key.held_ports >= NEAR_FULL_RATIO * key.eligible_ports:
         return possible(name, f"{_full(key)} A burst takes the rest.", advice, figures)
     return ruled_out(name, _has_free(key), figures)

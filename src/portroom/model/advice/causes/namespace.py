@@ -172,12 +172,14 @@ def _full(one: Elsewhere, asked: ExplainQuestion, scene: Scene) -> Cause:
 
 
 def _tight(one: Elsewhere) -> Cause:
-    """Return the verdict about a key that is nearly exhausted in another namespace."""
+    """Return the verdict about a key that is or may be nearly exhausted in another namespace."""
     key = one.key
     text = (
         f"In {netns_words(one.netns)} {count(key.free_ports, 'port')} of {key.eligible_ports:,} "
         f"{are(key.free_ports)} surely free {_pool_words(key)}."
     )
+    if key.doubtful_ports:
+        text += f" Of {count(key.doubtful_ports, 'port')} the kernel does not tell."
     return possible(NAME, text, Advice(LOOK_THERE, _next(key, one.netns)), _numbers(key, one.netns))
 
 

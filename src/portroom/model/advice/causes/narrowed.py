@@ -226,6 +226,9 @@ def _not_narrowed(
     process = scene.process
     if any(key.exhausted for key in keys):
         return ruled_out(NAME, f"The range itself is used up; {kept}.", numbers)
+    if scene.read.features.range_option is False:
+        text = f"{kept}, and no socket has a window of its own: this kernel has no such option."
+        return ruled_out(NAME, text, numbers)
     if process is None:
         remote = f" --remote {shlex.quote(asked.remote)}" if asked.remote else ""
         return unknown(

@@ -32,6 +32,11 @@ UNBLOCK_FIRST = (
     "while their ports are out for all, no other destination or local address has any to give."
 )
 
+NOT_TOLD = (
+    "The kernel was asked, and does not say it of each port here. See whether these programs bind "
+    "before they connect: only then are ports out for every other destination."
+)
+
 MORE_PLACES = "more destination addresses or ports, or more local addresses, have as many again"
 
 
@@ -105,14 +110,16 @@ def _reuse_helps(key: Key, settings: Settings) -> bool:
 def settle(key: Key, scene: Scene) -> Advice:
     """Return how the doubt about one destination is settled."""
     return Advice(
-        "Let the kernel itself say which ports are left: the probe sends no packet, and holds one "
-        "port for microseconds.",
+        "Let the kernel itself say what is left: the probe sends no packet, and holds one port for "
+        "microseconds.",
         command(scene, "headroom", remote_of(key), "--probe", "--probe-last"),
     )
 
 
 def ask_the_kernel(asked: ExplainQuestion, scene: Scene) -> Advice:
-    """Return how the doubt whether a destination's ports are out for all is settled."""
+    """Return how the doubt whether a destination's ports are out for all is settled, if it can."""
+    if scene.probed is not None:
+        return Advice(NOT_TOLD, holders(scene))
     remote = ("--remote", asked.remote) if asked.remote else ()
     return Advice(
         "Let the kernel itself be asked, without a packet: leave out --no-probe.",

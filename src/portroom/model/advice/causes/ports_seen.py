@@ -19,6 +19,7 @@ from portroom.model.facts.gaps import Gap
 from portroom.model.facts.scene import Scene
 from portroom.model.facts.snapshot import Groups, Settings
 from portroom.model.facts.sockets import Endpoint, Family, Kind, Protocol, address_text
+from portroom.model.laws.unseen import unseen_sockets
 
 KIND_WORDS = {
     Kind.LISTENER: "listeners",
@@ -27,6 +28,8 @@ KIND_WORDS = {
     Kind.EXPLICIT: "connections from a port that the program named",
 }
 """What surely keeps a port from everybody; a port that several keep counts once, the first."""
+
+ONLY_BOUND = "sockets that are only bound, which this kernel does not list"
 
 NONE_ELIGIBLE = "Every port of the range is reserved: there is none that could be held."
 
@@ -112,20 +115,26 @@ def not_blocked(pool: Pool) -> str:
         return f"{_free(pool)}; {kept} {known}blocked for every destination."
     only = "only " if pool.blocked else ""
     text = f"Of {count(pool.eligible, 'port')} {only}{kept} {known}blocked for every destination"
-    if pool.shared:
-        shared = f"at least {count(pool.shared, 'port')}"
-        text += f"; a remote that nobody is connected to would get {shared}"
-    return f"{text}."
+    return f"{text}{_for_nobody(pool)}."
+
+
+def _for_nobody(pool: Pool) -> str:
+    """Return how many ports another destination would get, to end a sentence; "" if none is sure."""
+    if not pool.shared:
+        return ""
+    least = count(pool.shared, "port")
+    return f"; a remote that nobody is connected to would get at least {least}"
 
 
 def both_doubt(pool: Pool) -> str:
     """Return that ports of the destination may be out for all others, too."""
     doubtful = count(pool.both_doubtful, "port")
     were = "was" if pool.both_doubtful == 1 else "were"
-    return (
+    text = (
         f"The kernel does not tell whether {doubtful} of connections to the destination itself "
-        f"{were} bound before connect(), and so out for every other one as well."
+        f"{were} bound before connect(), and so out for every other one as well"
     )
+    return f"{text}{_for_nobody(pool)}."
 
 
 def doubt(pool: Pool, scene: Scene) -> str:
@@ -142,14 +151,24 @@ def doubt(pool: Pool, scene: Scene) -> str:
             "both odd"
         )
     elif pool.blocked_doubtful:
-        ports = count(pool.blocked_doubtful, "port")
-        were = "was" if pool.blocked_doubtful == 1 else "were"
-        where = "to other destinations" if pool.key else "to any destination"
-        parts.append(
-            f"whether {ports} of connections {where} {were} bound before connect(), and so "
-            f"{are(pool.blocked_doubtful)} out for all"
-        )
+        parts.append(_may_be_blocked(pool, scene))
     return f"The kernel does not tell {', nor '.join(parts)}."
+
+
+def _may_be_blocked(pool: Pool, scene: Scene) -> str:
+    """Return of which ports it is not known whether they are out for all, and why."""
+    ports = count(pool.blocked_doubtful, "port")
+    where = "to other destinations" if pool.key else "to any destination"
+    if unseen_sockets(scene.read):
+        return (
+            f"whether {ports} {are(pool.blocked_doubtful)} out for all: by connections {where} that "
+            f"were bound before connect(), or by {ONLY_BOUND}"
+        )
+    were = "was" if pool.blocked_doubtful == 1 else "were"
+    return (
+        f"whether {ports} of connections {where} {were} bound before connect(), and so "
+        f"{are(pool.blocked_doubtful)} out for all"
+    )
 
 
 def _share(part: int, eligible: int) -> str:
@@ -174,9 +193,10 @@ def _by(pool: Pool, scene: Scene) -> str:
     words = [f"{len(ports):,} by {KIND_WORDS[kind]}" for kind, ports in kinds.items() if ports]
     asked_for = pool.blocked - sum(map(len, kinds.values()))
     if asked_for > 0:
+        hidden = f"{ONLY_BOUND}, or by " if unseen_sockets(scene.read) else ""
         words.append(
-            f"{asked_for:,} by connections that bound before they connected, as the kernel says "
-            f"when asked{_mostly_to(scene)}"
+            f"{asked_for:,} by {hidden}connections that bound before they connected, as the kernel "
+            f"says when asked{_mostly_to(scene)}"
         )
     return ": " + ", ".join(words) if words else ""
 

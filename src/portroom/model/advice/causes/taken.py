@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 
 from portroom.model.advice.causes.table import IN_USE, Advice, found, possible, ruled_out, unknown
 from portroom.model.advice.causes.words import (
+    UNSEEN_WORDS,
     command,
     count,
     gap_words,
     listed,
     owner_words,
     states_words,
+    up_to,
 )
 from portroom.model.advice.refusals import FEW_PORTS
 from portroom.model.facts.explanation import Cause, ExplainQuestion
@@ -22,6 +24,7 @@ from portroom.model.facts.snapshot import Settings
 from portroom.model.facts.sockets import Owner, Protocol, is_wildcard, packed_address
 from portroom.model.laws.overlap import overlaps
 from portroom.model.laws.selection import may_choose, went_out
+from portroom.model.laws.unseen import unseen_sockets
 
 TAKEN, OUTGOING = "port_taken", "port_held_by_outgoing"
 
@@ -44,9 +47,7 @@ def port_taken(asked: ExplainQuestion, scene: Scene) -> Cause | None:
     words = command(scene, "sessions", "--local", f":{port}")
     numbers = {"port": port, "sockets": len(sure or maybe)}
     if not sure and not maybe:
-        return ruled_out(
-            TAKEN, f"No listener and no bound socket is in the way of {_where(asked)}."
-        )
+        return _nobody_seen(asked, scene)
     advice = Advice(_taken_remedy(sure or maybe), words)
     if sure and (asked.error is not None or any(one.state in SERVING for one in sure)):
         return found(TAKEN, _held(asked, sure), advice, numbers)
@@ -56,6 +57,20 @@ def port_taken(asked: ExplainQuestion, scene: Scene) -> Cause | None:
     text = f"{_held(asked, maybe)} Whether that is in the way, the kernel does not tell: it may "
     text += "be for IPv6 alone."
     return possible(TAKEN, text, advice, numbers)
+
+
+def _nobody_seen(asked: ExplainQuestion, scene: Scene) -> Cause:
+    """Return the verdict where no socket that is listed has the port."""
+    unseen = 0 if asked.protocol is Protocol.UDP else unseen_sockets(scene.read)
+    if not unseen:
+        return ruled_out(
+            TAKEN, f"No listener and no bound socket is in the way of {_where(asked)}."
+        )
+    return unknown(
+        TAKEN,
+        f"No listener is in the way of {_where(asked)}. {UNSEEN_WORDS}, and {up_to(unseen)}: one "
+        "of them may have the port.",
+    )
 
 
 def port_held_by_outgoing(asked: ExplainQuestion, scene: Scene) -> Cause | None:

@@ -42,6 +42,20 @@ def every(eligible: int) -> str:
     return f"{ports} that the kernel may choose"
 
 
+UNSEEN_WORDS = "This kernel does not list sockets that are only bound"
+"""What begins a sentence about them; how many there may be follows."""
+
+
+def up_to(sockets: int) -> str:
+    """
+    Return how many sockets that show nowhere there may be, to stand within a sentence.
+
+    >>> up_to(1), up_to(1200)
+    ('there may be 1', 'there may be up to 1,200')
+    """
+    return f"there may be {'up to ' if sockets > 1 else ''}{sockets:,}"
+
+
 def states_words(states: Mapping[str, int]) -> str:
     """
     Return sockets by state, the most first.
@@ -128,6 +142,7 @@ def netns_words(netns: NetnsId) -> str:
 
 
 __all__ = [
+    "UNSEEN_WORDS",
     "are",
     "command",
     "count",
@@ -144,4 +159,5 @@ __all__ = [
     "same_netns",
     "states_words",
     "tool",
+    "up_to",
 ]

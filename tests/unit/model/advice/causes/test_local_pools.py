@@ -106,3 +106,16 @@ def test_a_udp_pool_of_one_address_leaves_another_alone():
 
     assert RULED_OUT == of(mine, error=AGAIN, to=None, asked=asked).verdict("udp_pool_full")
     assert FOUND == of(mine, error=AGAIN, to=None).verdict("udp_pool_full")
+
+
+def test_a_pool_that_sockets_without_a_row_may_fill_is_possible():
+    """With what this kernel does not list, and up to how many; never of UDP."""
+    cause = bind0(unseen=1200, address=HERE).causes()["bind0_pool_full"]
+
+    assert POSSIBLE == cause.verdict
+    assert cause.sentence.endswith(
+        "Of 10 ports the kernel does not tell. This kernel does not list sockets that are only "
+        "bound, and there may be up to 1,200."
+    )
+    of_udp = of(error=AGAIN, to=None, unseen=1200)
+    assert RULED_OUT == of_udp.verdict("udp_pool_full")

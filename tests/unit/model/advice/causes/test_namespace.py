@@ -169,3 +169,17 @@ def test_a_named_port_or_a_sure_cause_leaves_no_word_of_pools_elsewhere():
     backlog = of(error=AGAIN, to=None, backlogs=(unix,), elsewhere=udp)
 
     assert {None} == {case.verdict(NAME) for case in (named, sure, backlog)}
+
+
+def test_a_key_of_which_the_kernel_does_not_tell_elsewhere_is_possible():
+    """None is surely free there, and none is surely held."""
+    doubtful = msgspec.structs.replace(
+        key(free=10, operation="bind0", remote=None), free_ports=0, doubtful_ports=10
+    )
+    cause = of(error=IN_USE, to=None, elsewhere=elsewhere(doubtful)).causes()[NAME]
+
+    assert POSSIBLE == cause.verdict
+    assert cause.sentence == (
+        "In network namespace shop 0 ports of 10 are surely free for TCP bind() to port 0 on "
+        "192.0.2.1. Of 10 ports the kernel does not tell."
+    )

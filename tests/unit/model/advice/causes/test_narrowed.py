@@ -10,7 +10,7 @@ from portroom.model.facts.sockets import Protocol, TcpState
 from portroom.model.facts.surroundings import OpenFiles
 from tests.unit.made_causes import AGAIN, IN_USE, PORTS, WEB, of
 from tests.unit.made_change import HOST
-from tests.unit.made_groups import table
+from tests.unit.made_groups import FORGETS, table
 
 NAME = "narrowed_range"
 
@@ -132,3 +132,12 @@ def test_a_named_port_is_looked_for_nowhere():
     )
 
     assert RULED_OUT == case.verdict(NAME)
+
+
+def test_no_program_narrows_the_range_where_sockets_have_no_window():
+    """Nobody has to be named to know that."""
+    without = msgspec.structs.replace(FORGETS, range_option=False)
+    cause = of(features=without).causes()[NAME]
+
+    assert RULED_OUT == cause.verdict
+    assert "no socket has a window of its own: this kernel has no such option" in cause.sentence

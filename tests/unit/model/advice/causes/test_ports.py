@@ -335,3 +335,38 @@ def test_processes_with_ports_of_the_range_are_named_where_they_were_read():
     assert case.causes()["ports_blocked"].sentence.endswith(
         ": 10 by listeners. Owners: web (pid 4711, 7 sockets)."
     )
+
+
+def test_sockets_that_are_not_listed_may_block_ports_and_that_is_said():
+    """Ten of ten ports may be held by such: possible, and never ruled out."""
+    case = of(unseen=10)
+    cause = case.causes()["ports_blocked"]
+
+    assert POSSIBLE == cause.verdict
+    assert cause.sentence == (
+        "None of 10 ports is surely free. The kernel does not tell whether 10 ports are out for "
+        "all: by connections to other destinations that were bound before connect(), or by "
+        "sockets that are only bound, which this kernel does not list."
+    )
+
+
+def test_what_a_kernel_refuses_that_was_asked_once_is_by_bound_sockets_too():
+    """Nobody saw connections there that could have bound first."""
+    case = of(to=None, unseen=10, blocked=set(PORTS))
+    sentence = case.causes()["ports_blocked"].sentence
+
+    assert "only bound, which this kernel does not list" in sentence
+
+
+def test_a_kernel_that_gave_one_port_is_not_asked_again():
+    """The probe was made: what it leaves in doubt no other option settles."""
+    cause = of(table(*PORTS), shared={PORTS[0]}).causes()["ports_blocked"]
+
+    assert POSSIBLE == cause.verdict
+    assert cause.sentence == (
+        "The kernel does not tell whether 9 ports of connections to the destination itself were "
+        "bound before connect(), and so out for every other one as well; a remote that nobody is "
+        "connected to would get at least 1 port."
+    )
+    assert "--no-probe" not in cause.remedy
+    assert "portroom sessions --proto tcp --local :40000-40009" == cause.command

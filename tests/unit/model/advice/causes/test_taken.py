@@ -161,3 +161,21 @@ def test_an_address_that_is_not_here_fails_before():
     )
 
     assert RULED_OUT == case.verdict("port_taken")
+
+
+def test_a_port_that_nobody_is_seen_on_may_be_a_bound_socket_s_where_those_are_not_listed():
+    """It is never said to be free, and how many there may be is told."""
+    cause = wants(8080, unseen=3).causes()["port_taken"]
+
+    assert UNKNOWN == cause.verdict
+    assert cause.sentence == (
+        "No listener is in the way of TCP port 8080 on 0.0.0.0. This kernel does not list sockets "
+        "that are only bound, and there may be up to 3: one of them may have the port."
+    )
+
+
+def test_a_port_of_udp_is_known_where_bound_sockets_of_tcp_are_not_listed():
+    """Those of UDP are in every table."""
+    case = wants(8080, unseen=3, asked={"protocol": Protocol.UDP})
+
+    assert RULED_OUT == case.verdict("port_taken")
