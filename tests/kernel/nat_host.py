@@ -259,10 +259,19 @@ def _source_nat(address: str) -> bytes:
 
 
 def nft(*lines: str) -> None:
-    """Run lines of nft in the present namespace, at most a hundred at once."""
+    """
+    Run lines of nft in the present namespace, at most a hundred at once.
+
+    Raises:
+        RuntimeError: It was refused, with what nft says.
+    """
     for start in range(0, len(lines), 100):
         text = "\n".join(lines[start : start + 100])
-        subprocess.run(["nft", "-f", "-"], input=text, text=True, check=True)
+        done = subprocess.run(
+            ["nft", "-f", "-"], input=text, text=True, capture_output=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"nft: {done.stderr.strip()}")
 
 
 def run(program: str, words: str) -> str:

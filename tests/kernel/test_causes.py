@@ -19,6 +19,7 @@ from portroom.api.explain import explain
 from portroom.api.source import Live
 from portroom.model.facts.explanation import FOUND, POSSIBLE, RULED_OUT, UNKNOWN, ExplainQuestion
 from portroom.model.facts.sockets import Protocol
+from tests.kernel import needs
 from tests.kernel.harness import Neighbour, black_hole, in_namespace, wait_until, write_settings
 from tests.kernel.nat_host import NatHost, fill_table, nft, track_all
 from tests.kernel.sockets import (
@@ -184,6 +185,7 @@ def test_reserved_ports_that_leave_one_narrow_the_range():
     assert "ports_blocked" not in found
 
 
+@needs.range_option
 def test_a_window_of_the_program_itself_narrows_the_range():
     """Sockets with IP_LOCAL_PORT_RANGE of four ports: full, while the range is not."""
 
@@ -314,6 +316,47 @@ def test_a_port_that_a_listener_has_is_taken():
     assert IN_USE == refusal
     assert ("port_taken",) == found
     assert () == free
+
+
+def test_a_port_of_a_socket_that_is_only_bound_is_taken_or_in_doubt():
+    """Never said to be free: where such sockets are not listed, that is said in words."""
+
+    def job():
+        held = tcp(("127.0.0.1", 9005))
+        asked = {"from_address": "127.0.0.1", "from_port": 9005}
+        (cause,) = [
+            one
+            for one in explain(ExplainQuestion(error=IN_USE, **asked), Live()).causes
+            if one.name == "port_taken"
+        ]
+        held.close()
+        return cause.verdict, "does not list sockets that are only bound" in cause.sentence
+
+    listed = needs.features().bound_inactive_rows is True
+
+    assert ((FOUND, False) if listed else (UNKNOWN, True)) == with_ten_ports(job)
+
+
+def test_sockets_that_are_only_bound_block_the_ports_for_every_destination():
+    """Or may do so: a kernel that does not list them is asked, and what it does not say is said."""
+
+    def job():
+        fill_bind0("127.0.0.9")
+        (cause,) = [
+            one
+            for one in explain(ExplainQuestion(error=FULL, remote=TO_SECOND), Live()).causes
+            if one.name == "ports_blocked"
+        ]
+        return attempt(lambda: connected(SECOND)), cause.verdict, cause.sentence
+
+    refusal, verdict, sentence = with_ten_ports(job)
+
+    assert FULL == refusal
+    if needs.features().bound_inactive_rows:
+        assert FOUND == verdict
+    else:
+        assert verdict in {FOUND, POSSIBLE}
+        assert "only bound, which this kernel does not list" in sentence
 
 
 @pytest.mark.parametrize("ended", [False, True])

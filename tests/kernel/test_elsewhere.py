@@ -9,12 +9,16 @@ from portroom.kernel.elsewhere import read_elsewhere, read_ranges
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.ports import PortRange
 from portroom.model.facts.sockets import Endpoint
+from tests.kernel import needs
 from tests.kernel.bystanders import bystander, drop_rights, own_namespace
 from tests.kernel.harness import set_up, write_settings
 from tests.kernel.sockets import connected, fill, fill_bind0, listener, take, udp
 
 SERVER = ("127.0.0.1", 9000)
 TEN_PORTS = "40000 40009"
+
+HAVE_NO_COOKIE = namespaces.read_cookie() is None
+BOUND_ARE_LISTED = needs.features().bound_inactive_rows is True
 
 
 def with_ten_ports():
@@ -113,15 +117,17 @@ def test_pools_without_a_remote_are_told_as_well(netns):
             bystander(with_ten_ports, all_of_udp) as one,
             bystander(with_ten_ports, all_bound) as two,
         ):
-            return {
-                (place, key.protocol, key.operation)
+            found = [
+                (key.exhausted, (place, key.protocol, key.operation))
                 for place, key in keys_in([one, two], Endpoint("127.0.0.1", 9001))
-                if key.exhausted
-            }
+            ]
+            return {what for _, what in found}, {what for sure, what in found if sure}
 
-    expected = {(0, "udp", "connect"), (0, "udp", "bind0"), (1, "tcp", "bind0")}
+    of_udp, bound = {(0, "udp", "connect"), (0, "udp", "bind0")}, (1, "tcp", "bind0")
+    told, sure = netns(job)
 
-    assert expected == netns(job)
+    assert of_udp | ({bound} if BOUND_ARE_LISTED else set()) == sure
+    assert bound in told
 
 
 def test_the_own_namespace_is_not_elsewhere(netns):
@@ -141,7 +147,8 @@ def test_the_own_namespace_is_not_elsewhere(netns):
 
 def test_sockets_that_are_only_bound_fill_a_namespace_as_well(netns):
     """
-    They are in no count of those in use, and are found all the same.
+    They are in no count of those in use, and are found all the same; not for sure where
+    the kernel does not list them.
     """
 
     def blocked():
@@ -152,7 +159,7 @@ def test_sockets_that_are_only_bound_fill_a_namespace_as_well(netns):
         with bystander(with_ten_ports, blocked) as pid:
             return found_in([pid])
 
-    assert [(0, "127.0.0.1", 9000, True)] == netns(job)
+    assert [(0, "127.0.0.1", 9000, BOUND_ARE_LISTED)] == netns(job)
 
 
 def test_ranges_are_those_of_each_namespace(netns):
@@ -174,8 +181,8 @@ def test_ranges_are_those_of_each_namespace(netns):
 
     assert (PortRange(30000, 30999), 0) == (own.range, own.reserved_ports)
     assert (PortRange(40000, 40009), 2) == (other.range, other.reserved_ports)
-    assert None is not other.netns.cookie
-    assert own.netns.cookie != other.netns.cookie
+    cookies = {own.netns.cookie, other.netns.cookie}
+    assert {None} == cookies if HAVE_NO_COOKIE else len(cookies - {None}) == 2
 
 
 def test_without_the_right_to_enter_that_is_a_gap(netns):

@@ -14,6 +14,7 @@ import pytest
 
 from portroom.trace.live import watching
 from tests.e2e.seccomp import no_perf_events
+from tests.kernel import needs
 from tests.kernel.harness import LIBC, in_child
 from tests.kernel.sockets import connected, listener, take, tcp, udp
 from tests.kernel.test_trace import bind, connect
@@ -24,6 +25,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may watch f
 FEW = {"ip_local_port_range": "40000 40009"}
 SERVER, SERVER6 = ("127.0.0.1", 9000), ("::1", 9000)
 UDP = socket.SOCK_DGRAM
+
+TRIES = needs.rounds(1, in_guest=4)
 
 ENDS_AT_ONCE = """
 import os, socket
@@ -90,15 +93,23 @@ def told(raw):
 def test_the_address_is_told_by_the_kernel(netns, fail, expected):
     """
     CPython has it on the stack of C, where nothing is left of it a moment later.
+
+    An emulated machine that loses its processor in between may tell none of some.
     """
 
     def job():
         held = prepare()
-        found = [(told(raw), raw.address_source) for raw in failures_of(fail, 1)]
+        made = failures_of(lambda: [fail() for _ in range(TRIES)], TRIES)
         held.close()
-        return found
+        return [(told(raw), raw.address_source) for raw in made]
 
-    assert [(expected, "kernel")] == netns(job, **FEW)
+    found = netns(job, **FEW)
+
+    assert TRIES == len(found)
+    assert (expected, "kernel") in found
+    # Nothing may be told, never something else.
+    lost = ((*expected[:3], None), None)
+    assert {(expected, "kernel"), lost} >= set(found)
 
 
 def test_the_address_of_who_ended_at_once_is_told(netns):
