@@ -55,6 +55,7 @@ def read_groups(
     threads: int = 1,
     times: bool = True,
     witnesses: bool = False,
+    udp: bool = True,
 ) -> Groups:
     """
     Read the TCP and UDP sockets of the calling thread's namespace, grouped.
@@ -67,9 +68,10 @@ def read_groups(
         threads: Threads that dump the connected sockets, split by local port.
         times: Whether TIME_WAIT can be reused, so that its age matters.
         witnesses: Whether to ask who connected out, by one thread.
+        udp: Whether to read UDP sockets, too.
 
     Raises:
-        OSError: sock_diag is missing or refused.
+        OSError: sock_diag is missing or refused, or has no handler for one of both.
         KernelDataError: A reply cannot be read.
     """
     reader = _Reader(scope, Witnesses() if witnesses else None)
@@ -93,7 +95,8 @@ def read_groups(
         collectors.append(reader.ended(ports, _covers(listeners), times))
     for collector in collectors:
         found += tables(collector, Protocol.TCP, Kind.UNKNOWN)
-    found += reader.udp()
+    if udp:
+        found += reader.udp()
     folded = [part for one in collectors for part in inbound(one, Protocol.TCP)]
     return Groups(tuple(found), tuple(folded), scope, reader.interrupted, reader.active())
 

@@ -85,7 +85,11 @@ class SocketLine(NamedTuple):
         return self.remote_port.to_bytes(2, "big") + self.local + self.remote + bytes(4)
 
 
-def read_groups(scope: PortRange | None = None, proc: str = PROC) -> Groups:
+def read_groups(
+    scope: PortRange | None = None,
+    proc: str = PROC,
+    protocols: Iterable[Protocol] = (Protocol.TCP, Protocol.UDP),
+) -> Groups:
     """
     Read the TCP and UDP sockets of the calling thread's namespace, grouped.
 
@@ -93,13 +97,14 @@ def read_groups(scope: PortRange | None = None, proc: str = PROC) -> Groups:
         scope: Local ports asked for, ends included; None for all. Listeners
             are read whatever their port.
         proc: Where procfs is mounted.
+        protocols: Which of the two to read.
 
     Raises:
         OSError: These files are missing too.
         KernelDataError: A line cannot be read.
     """
     sorter = _Sorter(_read_listeners(proc), scope)
-    for protocol in (Protocol.TCP, Protocol.UDP):
+    for protocol in protocols:
         for line in read_sockets(protocol, proc):
             sorter.add(protocol, line)
     return sorter.groups()

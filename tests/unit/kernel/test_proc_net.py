@@ -210,6 +210,17 @@ def test_connections_are_grouped_and_accepted_ones_fold(proc):
     } == set(groups.inbound)
 
 
+def test_one_protocol_is_read_alone(proc):
+    """
+    Only the sockets of the protocol that is asked for are grouped.
+    """
+    folder = proc(tcp=[listening(LOOP, 80)], udp=[between(LOOP, 53, ANY, 0, CLOSE)])
+    groups = read_groups(proc=folder, protocols=(Protocol.UDP,))
+
+    assert [Protocol.UDP] == [table.protocol for table in groups.tables]
+    assert [(Protocol.UDP, Family.IPV4, Kind.UNKNOWN, [53])] == group(groups, TcpState.CLOSE)
+
+
 def test_a_dual_listener_covers_both_families(proc):
     """
     Accepted v4-mapped sockets fold too, counted as IPv4.

@@ -139,9 +139,9 @@ FEATURES = (
         "the kernel lists its UDP sockets (udp_diag)",
         "by asking sock_diag for UDP sockets in no state at all",
         "UDP is counted as TCP is.",
-        "All sockets are read from /proc/net, UDP as well: slower, and what is only bound does "
-        "not show. `modprobe udp_diag` brings it where there is such a module.",
-        "Sockets are read from /proc/net if sock_diag refuses.",
+        "UDP sockets are read from /proc/net: slower, and which of them take IPv4, too, does not "
+        "show. `modprobe udp_diag` brings it where there is such a module.",
+        "UDP sockets are read from /proc/net if sock_diag refuses.",
     ),
     FeatureRow(
         "bound_inactive_rows",
