@@ -25,10 +25,11 @@ from typing import Any, NamedTuple
 import pytest
 
 import portroom
+from tests.kernel import needs
 from tests.kernel.harness import LIBC, enter_new_namespace, in_child, unshare, wait_until
 
 COMMAND = [sys.executable, "-m", "portroom"]
-DEADLINE_S = 30
+DEADLINE_S = 30 * needs.SLOWNESS
 NOBODY = 65534
 CLONE_NEWNS, CLONE_NEWPID = 0x20000, 0x20000000
 MS_NOSUID_NODEV_NOEXEC, MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = (

@@ -78,14 +78,17 @@ def found_in(pids, *remotes):
 
 def test_a_full_key_of_another_namespace_is_found_and_a_half_full_one_is_not(netns):
     """
-    With its namespace and its cookie.
+    A half full one is in doubt at most, where bound sockets of the other may be its own.
     """
 
     def job():
         with bystander(with_ten_ports, full) as one, bystander(with_ten_ports, half) as two:
             return found_in([one, two])
 
-    assert [(0, "127.0.0.1", 9000, True)] == netns(job)
+    sure, *others = netns(job)
+
+    assert (0, "127.0.0.1", 9000, True) == sure
+    assert {*others} <= (set() if BOUND_ARE_LISTED else {(1, "127.0.0.1", 9000, False)})
 
 
 def test_only_the_destination_asked_about_is_told(netns):
