@@ -183,7 +183,7 @@ def test_what_the_kernel_refuses_is_told_with_its_reason(netns, key, text, parts
 
     if not Path(sysctl_path(key)).exists():
         assert netns(told, write_setting, key, text) == (
-            NotSupportedError, 4, f"{key} could not be written: this kernel does not have it here."
+            NotSupportedError, 4, f"{key} could not be set to {text!r}: this kernel does not have it here."
         )  # fmt: skip
         return
 

@@ -20,6 +20,9 @@ GUEST = Path(__file__).parent / "guest"
 PYTHON = (3, 11)
 """The Python of a guest, Debian bookworm's."""
 
+SITE = "usr/local/lib/python3.11/dist-packages/installed.pth"
+"""Tells a guest's Python where packages are, also where a test clears the environment."""
+
 WHEELS = (
     *("--only-binary=:all:", "--implementation=cp", f"--python-version={PYTHON[0]}.{PYTHON[1]}"),
     *("--platform=manylinux2014_x86_64", "--platform=manylinux_2_28_x86_64"),
@@ -91,6 +94,7 @@ def pack_ours(target: Path) -> Path:
                 archive.add_tree(ROOT / name, f"portroom/{name}", wanted=_is_source)
             else:
                 archive.add(f"portroom/{name}", (ROOT / name).read_bytes())
+        archive.add(SITE, b"/site\n")
         archive.add("init", (GUEST / "init").read_bytes(), PROGRAM)
     return target / "ours.cpio"
 

@@ -118,7 +118,7 @@ def _read_text(protocol: Protocol, proc: str = PROC) -> tuple[Rows, Gap | None]:
     try:
         rows = proc_net.read_rows([protocol], proc)
     except FileNotFoundError:
-        if not sockets_in_use(read_text(f"{proc}/thread-self/net/protocols"), protocol):
+        if not _may_have_sockets(protocol, proc):
             return empty_rows(), None
         reason = "sock_diag has no handler for it, and /proc/net no table"
         return empty_rows(), Gap(f"{protocol.value} sockets", reason, AFFECTS)
@@ -135,6 +135,25 @@ def _degraded(protocol: Protocol) -> Gap | None:
         " lists no socket that is only bound and no limit of a backlog",
         AFFECTS,
     )
+
+
+def _may_have_sockets(protocol: Protocol, proc: str) -> bool:
+    """
+    Say whether there may be sockets of a protocol that no table lists.
+
+    Linux 6.1 has MPTCP and counts 0 of its sockets, whatever there are: a 0 holds
+    only where a socket of our own is counted, or none can be made.
+    """
+    import socket
+
+    table = f"{proc}/thread-self/net/protocols"
+    if sockets_in_use(read_text(table), protocol):
+        return True
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM, NUMBERS[protocol]):
+            return not sockets_in_use(read_text(table), protocol)
+    except OSError:
+        return False
 
 
 def sockets_in_use(text: str, protocol: Protocol) -> int:
