@@ -197,7 +197,6 @@ def test_asked_once_a_range_of_odd_size_keeps_an_end_in_doubt(ten_ports, ports, 
     free, real = ten_ports(job, ip_local_port_range=f"40000 {40000 + ports - 1}")
 
     assert free[0] <= real <= free[1]
-    assert free[1] <= 1 or not bound
 
 
 def test_asked_once_it_is_left_alone_where_a_time_wait_may_be_reused(ten_ports):

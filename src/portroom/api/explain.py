@@ -39,6 +39,7 @@ from portroom.model.facts.scene import Probed, Scene
 from portroom.model.facts.snapshot import NetnsId, Snapshot
 from portroom.model.facts.sockets import Endpoint, Protocol, TcpState
 from portroom.model.laws.ownership import unread
+from portroom.model.laws.untold import untold
 
 __all__ = ["ON_THE_PATH", "WATCH_S", "explain"]
 
@@ -72,6 +73,7 @@ def explain(asked: ExplainQuestion, source: Source) -> Explanation:
     resolved = _resolved(asked)
     if isinstance(source, Saved):
         keys, gaps = found_keys(source.snapshot, resolved)
+        gaps += untold(source.snapshot.features, keys.measured)
         scene = Scene(read=source.snapshot, keys=as_keys(source.snapshot, keys))
         return _without_commands(_answer(resolved, scene, gaps))
     here = namespaces.identify()
@@ -114,6 +116,7 @@ def _explained(asked: Asked, source: Live, here: NetnsId) -> Explanation:
     if asked.question.probe and asked.about(NO_PORT):
         keys, probed, refused = settled(read, keys, asked)
         gaps += refused
+    gaps += untold(read.features, keys.measured)
     read = with_owners(read, keys, asked)
     if asked.about(frozenset({"ETIMEDOUT"})):
         listening = RowsQuery((Protocol.TCP,), frozenset({TcpState.LISTEN}))

@@ -35,6 +35,7 @@ from portroom.model.laws.headroom import (
 from portroom.model.laws.scope import within
 from portroom.model.laws.tightest import Measured
 from portroom.model.laws.unseen import unseen_sockets
+from portroom.model.laws.untold import ONCE, STICKS
 
 NO_PORT = frozenset({"EADDRNOTAVAIL"})
 """The error of a connect that found no port."""
@@ -102,8 +103,9 @@ def found_keys(read: Snapshot, asked: Asked) -> tuple[Keys, tuple[Gap, ...]]:
     """Return the keys to judge, and why some are missing."""
     found = [find_keys(read, wanted) for wanted in _searches(read, asked)]
     measured = {one.id: one for keys in found for one in keys.measured}
-    gaps = tuple(dict.fromkeys(gap for keys in found for gap in keys.gaps))
-    return Keys(tuple(measured.values()), len(measured)), gaps
+    # What the kernel does not tell of these keys is said once it was asked.
+    gaps = (gap for keys in found for gap in keys.gaps if gap not in (STICKS, ONCE))
+    return Keys(tuple(measured.values()), len(measured)), tuple(dict.fromkeys(gaps))
 
 
 def settled(

@@ -8,7 +8,7 @@ from portroom.kernel import probe as asking
 from portroom.kernel.probe import Probed
 from portroom.model.facts.questions import HeadroomQuestion
 from portroom.model.facts.snapshot import Gap, Settings, Snapshot
-from portroom.model.facts.sockets import Endpoint, Operation, Protocol
+from portroom.model.facts.sockets import Endpoint
 from portroom.model.laws.any_port import answered, is_open_question, unsure_ends, would_take_over
 from portroom.model.laws.headroom import (
     SPARE_PORTS,
@@ -20,11 +20,8 @@ from portroom.model.laws.headroom import (
     with_figures,
 )
 from portroom.model.laws.tightest import Measured
+from portroom.model.laws.untold import is_connect, untold
 
-ASKED_ONCE = (
-    "this kernel can only be asked whether any port is left for a key, not which "
-    "(no IP_LOCAL_PORT_RANGE): its other ports in doubt stay in doubt"
-)
 TAKES_OVER = (
     "not probed where a TIME_WAIT of the key may be reused: the search for a port would take "
     "it over, so that ports in doubt stay in doubt"
@@ -53,7 +50,7 @@ def probed(read: Snapshot, keys: Keys, question: HeadroomQuestion) -> Keys:
     if isinstance(read.settings, Gap):
         return keys
     if is_asked_once(read):
-        return _any_port(read.settings, keys, question)
+        return _any_port(read, read.settings, keys, question)
     every = doubts(read, keys.measured)
     asked = [doubt for doubt in every if question.probe_last or _spares_a_port(doubt.measured)]
     gaps = _left_alone(len(every) - len(asked), question)
@@ -63,9 +60,10 @@ def probed(read: Snapshot, keys: Keys, question: HeadroomQuestion) -> Keys:
     return Keys(keys.measured, keys.total, keys.gaps + gaps)
 
 
-def _any_port(settings: Settings, keys: Keys, question: HeadroomQuestion) -> Keys:
+def _any_port(read: Snapshot, settings: Settings, keys: Keys, question: HeadroomQuestion) -> Keys:
     """Return the keys after the kernel said of each that has none for sure whether any is left."""
-    open_keys = [one for one in keys.measured if _is_connect(one) and is_open_question(one)]
+    before = keys.measured
+    open_keys = [one for one in keys.measured if is_connect(one) and is_open_question(one)]
     asked = open_keys if question.probe_last else []
     gaps = _left_alone(len(open_keys) - len(asked), question)
     for one in asked:
@@ -74,9 +72,9 @@ def _any_port(settings: Settings, keys: Keys, question: HeadroomQuestion) -> Key
         else:
             port = asking.probe_any(*ends(one))
             keys = with_figures(keys, one.id, answered(one.figures, port, settings))
-    if any(_is_connect(one) and one.figures.doubtful_ports for one in keys.measured):
-        gaps += (Gap("probe", ASKED_ONCE, ("keys",)),)
-    return Keys(keys.measured, keys.total, keys.gaps + tuple(dict.fromkeys(gaps)))
+    stays = untold(read.features, keys.measured)
+    others = tuple(gap for gap in keys.gaps if gap not in untold(read.features, before))
+    return Keys(keys.measured, keys.total, (*others, *stays, *dict.fromkeys(gaps)))
 
 
 def settle_enough(
@@ -91,13 +89,13 @@ def settle_enough(
     if not is_asked_once(read):
         said = asking.probe(*ends(one), sorted(doubt.ports), enough=SPARE_PORTS)
         return settle(keys, one.id, said.free, said.held, settings), said, ()
-    if not is_open_question(one) or would_take_over(one, settings):
-        reason = ASKED_ONCE if one.figures.free_ports else TAKES_OVER
-        return keys, NOTHING, (Gap("probe", reason, ("causes",)),)
+    if not is_open_question(one):
+        return keys, NOTHING, ()
+    if would_take_over(one, settings):
+        return keys, NOTHING, (Gap("probe", TAKES_OVER, ("causes",)),)
     port = asking.probe_any(*ends(one))
-    figures = answered(one.figures, port, settings)
-    gaps = (Gap("probe", ASKED_ONCE, ("causes",)),) if figures.doubtful_ports else ()
-    return with_figures(keys, one.id, figures), told(port, doubt.ports, settings), gaps
+    keys = with_figures(keys, one.id, answered(one.figures, port, settings))
+    return keys, told(port, doubt.ports, settings), ()
 
 
 def ask_for_nobody(read: Snapshot, ports: frozenset[int], settings: Settings) -> Probed:
@@ -139,11 +137,6 @@ def _left_alone(refused: int, question: HeadroomQuestion) -> tuple[Gap, ...]:
         raise InvalidRequestError(LAST_PORTS, "Give --probe-last to probe all the same.")
     reason = f"not probed: {refused} keys with fewer than {SPARE_PORTS} ports surely free"
     return (Gap("probe", reason, ("keys",)),) if refused else ()
-
-
-def _is_connect(one: Measured) -> bool:
-    """Say whether a key is one of TCP connect, which alone can be asked about."""
-    return one.id.protocol is Protocol.TCP and one.id.operation is Operation.CONNECT
 
 
 def _spares_a_port(one: Measured) -> bool:

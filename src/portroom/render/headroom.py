@@ -12,6 +12,7 @@ from portroom.model.advice.commands import netns_option
 from portroom.model.facts.answers import Answer, Headroom, Key
 from portroom.model.facts.snapshot import Gap, NetnsId
 from portroom.model.laws.headroom import SPARE_PORTS
+from portroom.model.laws.untold import ONCE
 from portroom.render import gaps, owners
 from portroom.render.document import as_json, as_json_lines
 from portroom.render.flow import wrap
@@ -76,7 +77,8 @@ def all_as_text(answers: Sequence[Headroom], style: Style) -> str:
     tightest = found[0][1] if found else None
     where = found[0][0].netns if found else None
     known = not gaps.hides(gaps_found, "keys")
-    lines = headline(tightest, total, style, known=known, netns=where, named=several)
+    once = is_asked_once(gaps_found)
+    lines = headline(tightest, total, style, known=known, netns=where, named=several, once=once)
     if total == 1 and len(found) == 1:
         lines += ["", *detail(found[0][1], gaps_found, style)]
     elif found:
@@ -104,6 +106,7 @@ def headline(
     known: bool = True,
     netns: NetnsId | None = None,
     named: bool = False,
+    once: bool = False,
 ) -> list[str]:
     """
     Return the answer in words.
@@ -115,6 +118,7 @@ def headline(
         known: Whether no key means that nothing is held.
         netns: Where the tightest key is.
         named: Whether to name that namespace, because there are several.
+        once: Whether this kernel can only be asked whether any port is left.
     """
     if key is None:
         text = "Nothing holds a local port towards any destination."
@@ -122,16 +126,15 @@ def headline(
         return [paint(line, "bold", style) for line in wrap(text, style)]
     rank = f" in namespace {printable(netns.name)}" if named and netns else ""
     rank += f", the tightest of {plural(total, 'key')}" if total > 1 else ""
-    return [
-        paint(line, look(key, "bold"), style) for line in wrap(answered(key, rank, netns), style)
-    ]
+    text = answered(key, rank, netns, once=once)
+    return [paint(line, look(key, "bold"), style) for line in wrap(text, style)]
 
 
-def answered(key: Key, rank: str = "", netns: NetnsId | None = None) -> str:
+def answered(key: Key, rank: str = "", netns: NetnsId | None = None, *, once: bool = False) -> str:
     """Return how many more connections fit for one key, and any doubt about it."""
     if not key.doubtful_ports:
         return fits(key, rank)
-    return f"{fits(key, rank).rstrip('.')}: {doubt(key, netns)}"
+    return f"{fits(key, rank).rstrip('.')}: {doubt(key, netns, once=once)}"
 
 
 def fits(key: Key, rank: str = "") -> str:
@@ -162,13 +165,14 @@ def _what(key: Key, count: int, verb: str = "fit") -> str:
     return f"connection{ending} {verb} to {destination(key)}"
 
 
-def doubt(key: Key, netns: NetnsId | None = None) -> str:
+def doubt(key: Key, netns: NetnsId | None = None, *, once: bool = False) -> str:
     """
     Return why a key is in doubt and what settles it; "" where it is not.
 
     Args:
         key: Whose ports.
         netns: Where it is, as the command that settles it must say.
+        once: Whether this kernel can only be asked whether any port is left.
     """
     if not key.doubtful_ports:
         return ""
@@ -176,10 +180,22 @@ def doubt(key: Key, netns: NetnsId | None = None) -> str:
     pronoun = "it" if key.doubtful_ports == 1 else "they"
     text = f"the kernel does not tell of {ports} whether {pronoun} can be chosen."
     if key.remote_address is not None and key.doubtful_ports > 1:
-        last = " --probe-last" if key.free_ports < SPARE_PORTS else ""
-        words = f"portroom headroom {destination(key)} --probe{last}{option(netns)}"
-        text += f" Settle it with: {words}"
+        text += _way_to_settle(key, netns, once=once)
     return text
+
+
+def _way_to_settle(key: Key, netns: NetnsId | None, *, once: bool) -> str:
+    """Return what settles the doubt about a key, or whether any of its ports is left."""
+    last = " --probe-last" if key.free_ports < SPARE_PORTS else ""
+    words = f"portroom headroom {destination(key)} --probe{last}{option(netns)}"
+    if not once:
+        return f" Settle it with: {words}"
+    return "" if key.free_ports else f" Whether any is left, ask with: {words}"
+
+
+def is_asked_once(found: Sequence[Gap]) -> bool:
+    """Say whether the kernel tells of no single port, by the gaps of an answer."""
+    return ONCE in found
 
 
 def way_on(key: Key, netns: NetnsId | None = None) -> str:

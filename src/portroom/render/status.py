@@ -64,7 +64,8 @@ def _sentences(key: Key, answer: Status, style: Style) -> list[str]:
     what = "destination" if key.remote_address is not None else "key"
     rank = f", the tightest {what}" if answer.keys_total > 1 else ""
     look = headroom.look(key, "bold")
-    text = headroom.answered(key, rank, answer.netns)
+    once = headroom.is_asked_once(answer.gaps)
+    text = headroom.answered(key, rank, answer.netns, once=once)
     return [paint(line, look, style) for line in wrap(text, style)]
 
 

@@ -41,8 +41,10 @@ def test_no_and_unknown_are_named_and_each_says_what_follows():
 Which ports are free
   no      range_option: a socket can have a window of its own
           (IP_LOCAL_PORT_RANGE)
-          The probe cannot ask about single ports: those in doubt stay so. Every
-          program chooses from the whole range.
+          The probe cannot ask about single ports: those in doubt stay so. It
+          can ask whether any port is left for a destination: `portroom headroom
+          --probe --probe-last`, one sure yes or no. Every program chooses from
+          the whole range.
           Found out by setting the option on a socket: ENOPROTOOPT.
 
   yes     tw_reuse_by_age: a TIME_WAIT is reused by its age

@@ -41,6 +41,7 @@ from portroom.model.laws.tightest import (
     tightest,
 )
 from portroom.model.laws.unseen import unseen_sockets
+from portroom.model.laws.untold import untold
 
 
 class KeysWanted(msgspec.Struct, frozen=True):
@@ -153,7 +154,8 @@ class _Search:
     def result(self, gaps: tuple[Gap, ...]) -> Keys:
         """Return all that was found, the tightest first, cut to the limit."""
         found = sorted(self._found, key=lambda one: -one.figures.held_ports)
-        return Keys(tuple(found[: self._wanted.limit or None]), self._total, gaps)
+        shown = tuple(found[: self._wanted.limit or None])
+        return Keys(shown, self._total, gaps + untold(self._features, shown))
 
 
 def _remoteless_order(one: Measured) -> tuple[int, int, Family, bytes]:
