@@ -6,6 +6,7 @@ For the keys that are shown the sockets are asked for once more.
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections import Counter
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ def read_holders(keys: Sequence[KeyId], scope: PortRange) -> list[Inodes]:
     """
     Read the inodes of the sockets that belong to each of *keys*.
 
+    A protocol that sock_diag does not list is read from /proc/net.
+
     Args:
         keys: Connect keys take the sockets of their 4-tuples, the others
             those whose local address overlaps.
@@ -39,23 +42,37 @@ def read_holders(keys: Sequence[KeyId], scope: PortRange) -> list[Inodes]:
         One count for each key, in the same order.
 
     Raises:
-        OSError: sock_diag is missing or refused.
+        OSError: sock_diag is refused.
     """
     found = [Inodes() for _ in keys]
     for protocol in {key.protocol for key in keys}:
         matcher = _Matcher(protocol, keys, found)
-        for family in _families(keys):
-            conditions = [*bytecode.local_ports(scope), *_remote(keys)]
-            request = sock_diag.request(
-                family,
-                NUMBERS[protocol],
-                sock_diag.ALL_STATES,
-                filter=bytecode.program(conditions),
-            )
-            with Netlink(NETLINK_SOCK_DIAG) as netlink:
-                for datagram in netlink.dump(sock_diag.SOCK_DIAG_BY_FAMILY, request):
-                    matcher.feed(datagram)
+        try:
+            _dump(matcher, protocol, keys, scope)
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                raise
+            _read_texts(matcher, protocol, scope)
     return found
+
+
+def _dump(matcher: _Matcher, protocol: Protocol, keys: Sequence[KeyId], scope: PortRange) -> None:
+    """Let the matcher count what sock_diag lists of a protocol."""
+    filter = bytecode.program([*bytecode.local_ports(scope), *_remote(keys)])
+    for family in _families(keys):
+        request = sock_diag.request(family, NUMBERS[protocol], sock_diag.ALL_STATES, filter=filter)
+        with Netlink(NETLINK_SOCK_DIAG) as netlink:
+            for datagram in netlink.dump(sock_diag.SOCK_DIAG_BY_FAMILY, request):
+                matcher.feed(datagram)
+
+
+def _read_texts(matcher: _Matcher, protocol: Protocol, scope: PortRange) -> None:
+    """Let the matcher count what /proc/net lists of a protocol."""
+    from portroom.kernel.proc_net import read_sockets  # costs start-up
+
+    for line in read_sockets(protocol):
+        if line.local_port in scope:
+            matcher.count(line.family, line.key, line.inode)
 
 
 def _families(keys: Sequence[KeyId]) -> tuple[Family, ...]:
@@ -96,11 +113,15 @@ class _Matcher:
             if family is Family.IPV6 and key[2:14] == MAPPED:
                 family, key = Family.IPV4, unmapped_key(key)
             (inode,) = _INODE.unpack_from(message, sock_diag.INODE)
-            exact = self._exact.get((family, key))
-            if exact is not None:
-                exact[inode] += 1
-            for inodes in self._overlap(family, key[2:18]) if self._local else ():
-                inodes[inode] += 1
+            self.count(family, key, inode)
+
+    def count(self, family: Family, key: bytes, inode: int) -> None:
+        """Count one socket by its group key."""
+        exact = self._exact.get((family, key))
+        if exact is not None:
+            exact[inode] += 1
+        for inodes in self._overlap(family, key[2:18]) if self._local else ():
+            inodes[inode] += 1
 
     def _overlap(self, family: Family, address: bytes) -> list[Inodes]:
         """Return the counts of the keys whose local address overlaps."""

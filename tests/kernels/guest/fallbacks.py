@@ -88,7 +88,7 @@ def time_wait() -> None:
     server = listener("127.0.0.1", 9002)
     since = make_time_wait(server, ("127.0.0.1", 9002), 4)
     make_time_wait(server, ("127.0.0.1", 9002), 2, bind=("127.0.0.1", 0))
-    wait_for_age(since, 2.5)
+    wait_for_age(since, 1.5)
 
 
 def datagrams() -> None:

@@ -138,6 +138,14 @@ def test_headroom_never_says_that_nothing_is_held(answers):
         assert fallbacks.CONNECTIONS <= sum(key["states"].values())
 
 
+def test_headroom_names_who_holds_the_ports(answers):
+    """The tables of /proc/net tell inodes, too, and so owners are found."""
+    (key,) = answers[0]["headroom"].json["keys"]
+
+    assert 1 == len(key["owners"])
+    assert fallbacks.CONNECTIONS <= key["owners"][0]["sockets"]
+
+
 def test_who_has_a_port_is_not_decided(answers):
     """A listener is there and cannot be looked up: its cause is unknown, not ruled out."""
     causes = {one["name"]: one["verdict"] for one in answers[0]["port"].json["causes"]}

@@ -44,6 +44,7 @@ def answers():
         words = {
             "headroom": ("headroom", "127.0.0.1:9000"),
             "status": ("status",),
+            "datagrams": ("headroom", "--proto", "udp"),
             "sessions": ("sessions",),
             "summary": ("sessions", "--summary"),
         }
@@ -53,7 +54,7 @@ def answers():
     return in_namespace(job, ip_local_port_range=fallbacks.RANGE_ABOVE)
 
 
-@pytest.mark.parametrize("name", ["headroom", "status"])
+@pytest.mark.parametrize("name", ["headroom", "status", "datagrams"])
 def test_the_gap_names_udp_alone(answers, name):
     """Nothing is degraded for TCP, and what /proc/net does not tell of UDP is told."""
     ended = answers[0][name]
@@ -75,6 +76,14 @@ def test_udp_is_counted_as_the_kernel_counts_it(answers):
     assert in_use == sum(summary["udp_states"].values()) == rows.count("udp")
     assert in_use > 0
     assert 2 * fallbacks.CONNECTIONS <= summary["states"]["ESTABLISHED"]
+
+
+def test_headroom_names_who_holds_ports_of_udp(answers):
+    """The tables of /proc/net tell inodes, too, and so owners are found."""
+    keys = answers[0]["datagrams"].json["keys"]
+
+    assert len(keys) > 0
+    assert [1] * len(keys) == [len(key["owners"]) for key in keys]
 
 
 def test_tcp_is_told_by_where_a_port_came_from():
