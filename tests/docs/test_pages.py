@@ -201,7 +201,7 @@ def test_every_number_has_a_unit():
     """A number of ports, bytes, sockets or time says so; others are versions and ids."""
     meanings = tomllib.loads(blocks.MEANINGS.read_text())
     ids = {"pid", "uid", "inode", "cookie", "device", "family", "state", "line", "users"}
-    ids |= {"tid", "netns_inode", "netns_cookie"}
+    ids |= {"tid", "netns_inode", "netns_cookie", "index", "devices"}
     bare = [
         f"{struct.__name__}.{field.name}"
         for struct in structs()

@@ -19,6 +19,7 @@ from portroom.model.facts.snapshot import (
     NetnsId,
     Settings,
     Snapshot,
+    Vrf,
 )
 from portroom.model.facts.sockets import (
     Family,
@@ -36,6 +37,9 @@ FORGETS = Features(
 STICKY = Features(
     bucket_forgets=False, range_option=True, bound_inactive_rows=True, tw_reuse_by_age=False
 )
+
+RED = Vrf(7, "red", (2,))
+"""A VRF, to which the device 2 of any group is enslaved."""
 
 HERE, REMOTE = "192.0.2.1", ("198.51.100.1", 443)
 TAKEN_AT = datetime.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=datetime.UTC)
@@ -100,11 +104,13 @@ def group_key(local: str = HERE, remote: tuple[str, int] = REMOTE, device: int =
     return port.to_bytes(2, "big") + ends + device.to_bytes(4, "little")
 
 
-def connect_key(local: str = HERE, remote: tuple[str, int] = REMOTE) -> KeyId:
+def connect_key(
+    local: str = HERE, remote: tuple[str, int] = REMOTE, vrf: Vrf | None = None
+) -> KeyId:
     """Return the key of TCP connections."""
     family, packed = packed_address(local)
     there = packed_address(remote[0])[1]
-    return KeyId(Protocol.TCP, Operation.CONNECT, family, packed, there, remote[1])
+    return KeyId(Protocol.TCP, Operation.CONNECT, family, packed, there, remote[1], vrf)
 
 
 def local_key(
@@ -148,7 +154,7 @@ def connected_tables(draw) -> GroupTable:
     local = draw(LOCALS)
     remote = draw(REMOTES[packed_address(local)[0]])
     kind = draw(some.sampled_from([Kind.UNKNOWN, Kind.UNKNOWN, Kind.NO_PORT, Kind.EXPLICIT]))
-    device = draw(some.sampled_from([0, 0, 0, 2]))
+    device = draw(some.sampled_from([0, 0, 0, 2, 7]))
     ports = draw(PORTS)
     if draw(some.booleans()):
         state = draw(some.sampled_from(CONNECTED))
@@ -208,7 +214,9 @@ def any_groups(draw) -> Groups:
         for key, ports in one.ports.items()
         if draw(some.booleans())
     }
-    return Groups(tuple(tables), tuple(folded), active=active)
+    vrfs = draw(some.sampled_from([None, (), (RED,), (Vrf(2, "blue"), Vrf(7, "red"))]))
+    seen = draw(some.sampled_from([True, True, True, False]))
+    return Groups(tuple(tables), tuple(folded), active=active, vrfs=vrfs, devices_seen=seen)
 
 
 ANY_SETTINGS = some.builds(
@@ -220,6 +228,7 @@ ANY_SETTINGS = some.builds(
     tcp_tw_reuse=some.integers(0, 2),
     tcp_timestamps=some.integers(0, 1),
     tcp_tw_reuse_delay=some.sampled_from([1, 1000, 60_000]),
+    tcp_l3mdev_accept=some.integers(0, 1),
 )
 
 MAYBE = some.sampled_from([True, False, None])

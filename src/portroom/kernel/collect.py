@@ -22,6 +22,7 @@ from portroom.errors import KernelDataError
 from portroom.kernel import sock_diag
 from portroom.model.facts.snapshot import GroupTable, Inbound
 from portroom.model.facts.sockets import MAPPED, Family, Kind, Protocol, TcpState
+from portroom.model.laws.spaces import UNBOUND_DEVICE
 
 COMPACT_ROWS = 65_536
 """Rows between two packings: a packed port takes 2 bytes, a Python one 40."""
@@ -99,6 +100,8 @@ class Collector:
         covers: Tells whether a listener covers a row, which then folds; None
             where there is no listener.
         timed: Whether to keep the remaining times (of TIME_WAIT).
+        unbound: Whether rows fold only if they are bound to no device: what folds
+            does not tell its device.
     """
 
     def __init__(
@@ -107,8 +110,10 @@ class Collector:
         covers: Covers | None = None,
         *,
         timed: bool = False,
+        unbound: bool = False,
     ) -> None:
         self.rows = 0
+        self._unbound = unbound
         self._timed = timed
         self.tables: defaultdict[_Class, Table] = defaultdict(Table)
         self.inbound: defaultdict[tuple[bytes, bytes, int], int] = defaultdict(int)
@@ -223,6 +228,8 @@ class Collector:
 
     def _folds(self, family: int, state: int, key: bytes, port: int) -> bool:
         """Count a row under its listener; False where none covers its address."""
+        if self._unbound and key[34:] != UNBOUND_DEVICE:
+            return False
         place = bytes((family, state)), key[2:18], port
         covered = self._covered.get(place)
         if covered is None:

@@ -27,7 +27,7 @@ from portroom.kernel.collect import Collector, Covers, SplitCollector, inbound, 
 from portroom.kernel.counters import read_counters
 from portroom.kernel.netlink import NETLINK_SOCK_DIAG, Netlink
 from portroom.model.facts.ports import LAST_PORT, PortRange
-from portroom.model.facts.snapshot import Counters, Groups, GroupTable
+from portroom.model.facts.snapshot import Counters, Groups, GroupTable, Vrf
 from portroom.model.facts.sockets import MAPPED, Family, Kind, Protocol, TcpState
 from portroom.model.laws.buckets import Listeners
 
@@ -56,6 +56,8 @@ def read_groups(
     times: bool = True,
     witnesses: bool = False,
     udp: bool = True,
+    vrfs: tuple[Vrf, ...] | None = None,
+    apart: bool = False,
 ) -> Groups:
     """
     Read the TCP and UDP sockets of the calling thread's namespace, grouped.
@@ -69,12 +71,15 @@ def read_groups(
         times: Whether TIME_WAIT can be reused, so that its age matters.
         witnesses: Whether to ask who connected out, by one thread.
         udp: Whether to read UDP sockets, too.
+        vrfs: The VRFs of the namespace, None where they are not known.
+        apart: Whether a VRF has ports of its own, so that the device of accepted
+            sockets matters.
 
     Raises:
         OSError: sock_diag is missing or refused, or has no handler for one of both.
         KernelDataError: A reply cannot be read.
     """
-    reader = _Reader(scope, Witnesses() if witnesses else None)
+    reader = _Reader(scope, Witnesses() if witnesses else None, unbound=apart and vrfs != ())
     found = list(reader.listeners())
     listeners = Listeners(Groups(tuple(found), ()))
     ports = frozenset(port for table in found for ports in table.ports.values() for port in ports)
@@ -98,7 +103,7 @@ def read_groups(
     if udp:
         found += reader.udp()
     folded = [part for one in collectors for part in inbound(one, Protocol.TCP)]
-    return Groups(tuple(found), tuple(folded), scope, reader.interrupted, reader.active())
+    return Groups(tuple(found), tuple(folded), scope, reader.interrupted, reader.active(), vrfs)
 
 
 def _covers(listeners: Listeners) -> Covers:
@@ -170,7 +175,10 @@ def read_listeners() -> Listeners:
 class _Reader:
     """The dumps of one reading, all restricted to one range of local ports."""
 
-    def __init__(self, scope: PortRange | None, witnesses: Witnesses | None) -> None:
+    def __init__(
+        self, scope: PortRange | None, witnesses: Witnesses | None, *, unbound: bool = False
+    ) -> None:
+        self._unbound = unbound
         self._scope = scope or PortRange(0, LAST_PORT)
         self._witnesses = witnesses
         self.interrupted = False
@@ -212,9 +220,10 @@ class _Reader:
         if self._witnesses is not None:
             for job in before:
                 job()
-            return [self._witnessed(self._witnesses, Collector(listening, covers), only)]
+            collector = Collector(listening, covers, unbound=self._unbound)
+            return [self._witnessed(self._witnesses, collector, only)]
         parts = _split(self._scope, threads)
-        collectors = [Collector(listening, covers) for _ in parts]
+        collectors = [Collector(listening, covers, unbound=self._unbound) for _ in parts]
         every: list[Job] = [
             *before,
             *(
@@ -244,7 +253,7 @@ class _Reader:
 
     def ended(self, listening: frozenset[int], covers: Covers, times: bool) -> Collector:
         """Read TIME_WAIT, SYN_RECV and FIN_WAIT2 that have no explicit port."""
-        collector = Collector(listening, covers, timed=times)
+        collector = Collector(listening, covers, timed=times, unbound=self._unbound)
         self._dump(collector.feed, ENDED, self._scope, (bytecode.automatic(),))
         return collector
 

@@ -101,6 +101,8 @@ class _Matcher:
         for key, inodes in zip(keys, found, strict=True):
             if key.protocol is protocol and key.remote_port:
                 self._exact[key.family, key.group_key] = inodes
+                for device in key.vrf.devices if key.vrf else ():
+                    self._exact[key.family, key.group_key_on(device)] = inodes
             elif key.protocol is protocol:
                 self._local.append((key, inodes))
 

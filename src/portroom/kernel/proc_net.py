@@ -284,7 +284,7 @@ class _Sorter:
         inbound = tuple(
             Inbound(Protocol.TCP, *place, sockets) for place, sockets in self._inbound.items()
         )
-        return Groups(tables, inbound, self._scope)
+        return Groups(tables, inbound, self._scope, devices_seen=False)
 
     def _append(self, place: _Class, line: SocketLine) -> None:
         """Append a local port, of TIME_WAIT with its remaining time."""

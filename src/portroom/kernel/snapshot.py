@@ -34,9 +34,11 @@ from portroom.model.facts.snapshot import (
     Route,
     Settings,
     Snapshot,
+    Vrf,
 )
 from portroom.model.facts.sockets import Kind, Protocol
 from portroom.model.laws.ownership import owners_of, unowned
+from portroom.model.laws.spaces import ACCEPT, are_apart
 from portroom.model.laws.tightest import Measured
 
 if TYPE_CHECKING:
@@ -160,12 +162,13 @@ def _with_groups(snapshot: Snapshot, settings: Settings, wanted: Wanted, proc: s
     """Return a Snapshot with its groups, and what they were read with."""
     counters = None if isinstance(snapshot.counters, Gap) else snapshot.counters
     sockets = counters.tcp_alloc if counters else 0
+    vrfs = _read_vrfs(settings)
     trial = KnownFeatures(wanted.features) if wanted.features else Trial(sockets)
     scope = None if wanted.all_ports else settings.ephemeral
     try:
-        groups, missing = _read_listed(scope, counters, settings, wanted)
+        groups, missing = _read_listed(scope, counters, settings, wanted, vrfs)
     except OSError as error:
-        return _degraded(snapshot, trial.features(proc), error)
+        return _degraded(snapshot, trial.features(proc), error, vrfs)
     except BaseException:
         trial.end()
         raise
@@ -178,8 +181,24 @@ def _with_groups(snapshot: Snapshot, settings: Settings, wanted: Wanted, proc: s
     return msgspec.structs.replace(snapshot, features=features, groups=groups, gaps=gaps)
 
 
+def _read_vrfs(settings: Settings) -> tuple[Vrf, ...] | None:
+    """Return the VRFs of the namespace, None where they cannot be read; no setting, no VRF."""
+    if ACCEPT not in settings.values:
+        return ()
+    from portroom.kernel.vrfs import read_vrfs  # costs start-up
+
+    try:
+        return read_vrfs()
+    except OSError:
+        return None
+
+
 def _read_listed(
-    scope: PortRange | None, counters: Counters | None, settings: Settings, wanted: Wanted
+    scope: PortRange | None,
+    counters: Counters | None,
+    settings: Settings,
+    wanted: Wanted,
+    vrfs: tuple[Vrf, ...] | None,
 ) -> tuple[Groups, tuple[Gap, ...]]:
     """
     Return the groups that sock_diag lists, and what is told of those that it does not.
@@ -190,11 +209,11 @@ def _read_listed(
         OSError: It does not list TCP sockets.
     """
     try:
-        return _read_steady(scope, counters, settings, wanted), ()
+        return _read_steady(scope, counters, settings, wanted, vrfs), ()
     except OSError as error:
         if error.errno != errno.ENOENT:
             raise
-    listed = _read_steady(scope, counters, settings, wanted, udp=False)
+    listed = _read_steady(scope, counters, settings, wanted, vrfs, udp=False)
     from portroom.kernel.proc_net import read_groups as read_texts  # costs start-up
 
     texts = read_texts(scope, protocols=(Protocol.UDP,))
@@ -207,6 +226,7 @@ def _read_steady(
     counters: Counters | None,
     settings: Settings,
     wanted: Wanted,
+    vrfs: tuple[Vrf, ...] | None,
     *,
     udp: bool = True,
 ) -> Groups:
@@ -223,6 +243,8 @@ def _read_steady(
             times=wanted.times or reused,
             witnesses=_are_few(counters),
             udp=udp,
+            vrfs=vrfs,
+            apart=are_apart(settings),
         )
         if not (groups.interrupted and attempts):
             return groups
@@ -271,7 +293,9 @@ def _doubts(groups: Groups, *, unseen: bool) -> tuple[Gap, ...]:
     return tuple(gaps)
 
 
-def _degraded(snapshot: Snapshot, features: Features, error: OSError) -> Snapshot:
+def _degraded(
+    snapshot: Snapshot, features: Features, error: OSError, vrfs: tuple[Vrf, ...] | None
+) -> Snapshot:
     """Return a Snapshot with groups from /proc/net, and a Gap that says so."""
     # Whatever the kernel could list: these tables show no socket that is only bound.
     features = msgspec.structs.replace(features, bound_inactive_rows=False)
@@ -279,10 +303,13 @@ def _degraded(snapshot: Snapshot, features: Features, error: OSError) -> Snapsho
 
     name = errno.errorcode.get(error.errno or 0, "error")
     gap = Gap("sock_diag", f"{DEGRADED} ({name})", BOUND_UNSEEN)
+    groups = _or_gap("/proc/net", read_texts, "keys", "sessions.states")
+    if isinstance(groups, Groups):
+        groups = msgspec.structs.replace(groups, vrfs=vrfs)
     return msgspec.structs.replace(
         snapshot,
         features=features,
-        groups=_or_gap("/proc/net", read_texts, "keys", "sessions.states"),
+        groups=groups,
         gaps=(*snapshot.gaps, gap),
     )
 

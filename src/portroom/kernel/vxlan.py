@@ -1,26 +1,22 @@
 """VXLAN devices: the UDP ports that the kernel itself listens on once they are up.
 
-Source: Linux net/core/rtnetlink.c, rtnl_dump_ifinfo; drivers/net/vxlan/vxlan_core.c,
-vxlan_fill_info; include/uapi/linux/if_link.h.
+Source: Linux drivers/net/vxlan/vxlan_core.c, vxlan_fill_info; include/uapi/linux/if_link.h.
 """
 
 from __future__ import annotations
 
-import struct
-
-from portroom.kernel.netlink import NETLINK_ROUTE, Netlink, split
-from portroom.kernel.sock_diag import attribute, attributes
+from portroom.kernel.links import (
+    ATTRIBUTES,
+    IFLA_IFNAME,
+    IFLA_INFO_DATA,
+    IFLA_INFO_KIND,
+    IFLA_LINKINFO,
+    links,
+)
+from portroom.kernel.netlink import NETLINK_ROUTE, Netlink
+from portroom.kernel.sock_diag import attributes
 from portroom.model.facts.surroundings import VxlanPort
 
-RTM_NEWLINK, RTM_GETLINK = 16, 18
-
-LINK = struct.Struct("=BxHiII")
-"""struct ifinfomsg: family, type, index, flags, change."""
-
-ATTRIBUTES = 16 + LINK.size
-
-IFLA_IFNAME, IFLA_LINKINFO = 3, 18
-IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
 IFLA_VXLAN_PORT = 15
 
 KIND = b"vxlan\0"
@@ -34,11 +30,8 @@ def read_vxlan() -> tuple[VxlanPort, ...]:
         OSError: This kernel, or a filter on system calls, refuses.
         KernelDataError: The reply is no list of devices.
     """
-    # Kernels since 4.6 send devices of the kind asked for alone: a host may have a thousand others.
-    kind = attribute(IFLA_LINKINFO, attribute(IFLA_INFO_KIND, KIND))
     with Netlink(NETLINK_ROUTE) as netlink:
-        datagrams = netlink.dump(RTM_GETLINK, LINK.pack(0, 0, 0, 0, 0) + kind)
-        found = [parse_link(bytes(one)) for datagram in datagrams for one in split(datagram)]
+        found = [parse_link(message) for message in links(netlink, KIND)]
     return tuple(sorted(filter(None, found), key=lambda one: (one.port, one.device)))
 
 

@@ -179,7 +179,7 @@ def doubt(key: Key, netns: NetnsId | None = None, *, once: bool = False) -> str:
     ports = plural(key.doubtful_ports, "port")
     pronoun = "it" if key.doubtful_ports == 1 else "they"
     text = f"the kernel does not tell of {ports} whether {pronoun} can be chosen."
-    if key.remote_address is not None and key.doubtful_ports > 1:
+    if key.remote_address is not None and key.doubtful_ports > 1 and key.vrf is None:
         text += _way_to_settle(key, netns, once=once)
     return text
 
@@ -218,7 +218,13 @@ def destination(key: Key) -> str:
     if key.remote_address is not None:
         return endpoint(printable(key.remote_address), key.remote_port)
     operation = " bind" if key.operation == "bind0" else ""
-    return f"{key.protocol}{operation} on {printable(key.local_address)}"
+    return f"{key.protocol}{operation} on {local(key)}"
+
+
+def local(key: Key) -> str:
+    """Return the local address of a key, with its VRF as ``ss`` writes a device."""
+    vrf = "" if key.vrf is None else f"%{key.vrf}"
+    return printable(key.local_address + vrf)
 
 
 def state(key: Key) -> str:
@@ -279,7 +285,7 @@ def _row(netns: str, gaps_found: Sequence[Gap], key: Key, style: Style) -> tuple
     return (
         printable(netns),
         destination(key),
-        printable(key.local_address),
+        local(key),
         key.protocol,
         key.operation,
         number(key.eligible_ports),
@@ -305,7 +311,7 @@ def detail(key: Key, gaps_found: Sequence[Gap], style: Style) -> list[str]:
     """Return one key in full, a line a figure."""
     full = " ".join(filter(None, (percent(key.occupancy_ratio), state(key))))
     figures = [
-        ("local address", printable(key.local_address)),
+        ("local address", local(key)),
         ("eligible", number(key.eligible_ports)),
         ("held", number(key.held_ports)),
         ("in doubt", number(key.doubtful_ports)),
@@ -344,6 +350,7 @@ CSV_COLUMNS = (
     "occupancy_ratio_max",
     "exhausted",
     "owners",
+    "vrf",
 )
 
 
@@ -351,8 +358,9 @@ def csv_row(netns: str, key: Key) -> tuple[object, ...]:
     """Return the fields of one key, one for each of CSV_COLUMNS."""
     return (
         netns,
-        *(getattr(key, name) for name in CSV_COLUMNS[1:-1]),
+        *(getattr(key, name) for name in CSV_COLUMNS[1:-2]),
         owners.short(key) if key.owners else None,
+        key.vrf,
     )
 
 

@@ -24,12 +24,13 @@ from portroom.model.facts.failure import EXHAUSTION
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.scene import Window
 from portroom.model.facts.snapshot import Groups, GroupTable, Settings, Snapshot
-from portroom.model.facts.sockets import Endpoint, Family, Protocol, packed_address
+from portroom.model.facts.sockets import Endpoint, Family, Operation, Protocol, packed_address
 from portroom.model.laws.buckets import BOUND_KINDS, Buckets, Listeners, buckets, eligible
-from portroom.model.laws.occupancy import UNBOUND_DEVICE, LocalOwner, local_owners
+from portroom.model.laws.occupancy import KeyId, LocalOwner, local_owners, stands_in_the_way
 from portroom.model.laws.overlap import overlaps
 from portroom.model.laws.scope import within
 from portroom.model.laws.selection import may_choose, went_out, window
+from portroom.model.laws.spaces import UNBOUND_DEVICE, are_apart
 from portroom.model.laws.unseen import unseen_sockets
 
 CONNECT, BIND = "connect", "bind"
@@ -227,10 +228,12 @@ class Evidence:
         family, address = packed_address(address_text)
         if protocol not in self._pools:
             self._pools[protocol] = local_owners(protocol, self._shared[1], settings.ephemeral)
+        key = KeyId(protocol, Operation.BIND0, family, address)
+        apart = protocol is Protocol.TCP and are_apart(settings)
         return {
             port
             for owner in self._pools[protocol]
-            if overlaps(family, address, owner.family, owner.address, owner.v6only) is not False
+            if stands_in_the_way(key, owner, apart=apart) is not False
             for port in owner.ports
         }
 

@@ -53,12 +53,15 @@ def _measured(read: Snapshot, settings: Settings, wanted: Iterable[KeyId]) -> li
     """Return the numbers of some keys under some settings, in the same order."""
     assert isinstance(read.groups, Groups)
     inside = within(read.groups, settings.ephemeral)
-    unseen = unseen_sockets(read)
-    shared = buckets(inside, settings, read.features, unseen)
+    keys, unseen = tuple(wanted), unseen_sockets(read)
+    shared = {
+        vrf: buckets(inside, settings, read.features, unseen, vrf)
+        for vrf in {key.vrf for key in keys}
+    }
     found = []
-    for key in wanted:
+    for key in keys:
         if key.protocol is Protocol.TCP and key.operation is Operation.CONNECT:
-            found.append(measure(key, inside, shared, settings, read.features))
+            found.append(measure(key, inside, shared[key.vrf], settings, read.features))
         else:
             owners = local_owners(key.protocol, inside, settings.ephemeral)
             found.append(Measured(key, *overlap_figures(key, owners, settings, unseen)))

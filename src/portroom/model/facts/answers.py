@@ -42,7 +42,9 @@ class Key(msgspec.Struct, frozen=True):
     UDP and bind0 keys have no remote. ``held_ports`` is surely held,
     ``free_ports <= truth <= free_ports_max``, ``doubtful_ports`` is the
     difference: ports of which the kernel does not tell. Owners are empty
-    with a Gap where nobody looked.
+    with a Gap where nobody looked. ``vrf`` names the VRF that its sockets are
+    bound to, None for sockets on no device; on a device that is enslaved to the
+    VRF at least as many ports are free.
     """
 
     protocol: str
@@ -60,6 +62,7 @@ class Key(msgspec.Struct, frozen=True):
     exhausted: bool
     states: dict[str, int]
     owners: tuple[Owner, ...] = ()
+    vrf: str | None = None
 
 
 class Headroom(Answer, frozen=True, kw_only=True):

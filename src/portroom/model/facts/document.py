@@ -26,6 +26,7 @@ from portroom.model.facts.snapshot import (
     NetnsId,
     Route,
     Rows,
+    Vrf,
 )
 from portroom.model.facts.sockets import Kind, Owner, Protocol
 
@@ -139,7 +140,9 @@ class SavedGroups(msgspec.Struct, frozen=True):
     """
     Who holds which local ports; ``scope`` is null for all ports.
 
-    ``active_known`` says whether the kernel was asked who connected out.
+    ``active_known`` says whether the kernel was asked who connected out,
+    ``vrfs_known`` whether it told which VRFs there are, ``devices_seen`` whether
+    the device of each socket is known.
     """
 
     groups: list[SavedGroup]
@@ -147,6 +150,9 @@ class SavedGroups(msgspec.Struct, frozen=True):
     scope: str | None = None
     interrupted: bool = False
     active_known: bool = False
+    vrfs_known: bool = False
+    vrfs: tuple[Vrf, ...] = ()
+    devices_seen: bool = True
 
 
 class SavedKeyOwners(msgspec.Struct, frozen=True):
@@ -159,6 +165,7 @@ class SavedKeyOwners(msgspec.Struct, frozen=True):
     remote_port: int
     owners: tuple[Owner, ...]
     unknown_sockets: int
+    device: int = 0
 
 
 class SavedSocketOwners(msgspec.Struct, frozen=True):

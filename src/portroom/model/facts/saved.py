@@ -172,8 +172,16 @@ def _save_groups(groups: Groups) -> SavedGroups:
     ]
     inbound.sort(key=lambda one: (one.protocol.value, *msgspec.structs.astuple(one)[1:]))
     scope = None if groups.scope is None else str(groups.scope)
-    known = groups.active is not None
-    return SavedGroups(saved, inbound, scope, groups.interrupted, known)
+    return SavedGroups(
+        saved,
+        inbound,
+        scope,
+        groups.interrupted,
+        active_known=groups.active is not None,
+        vrfs_known=groups.vrfs is not None,
+        vrfs=groups.vrfs or (),
+        devices_seen=groups.devices_seen,
+    )
 
 
 def _save_group(place: _Place, parts: _Parts, active: frozenset[int]) -> SavedGroup:
@@ -223,8 +231,15 @@ def _load_groups(saved: SavedGroups) -> Groups:
             active[one.family, key] = before.union(one.active_ports.ports)
     inbound = tuple(map(_load_inbound, saved.inbound))
     scope = None if saved.scope is None else PortRange.parse(saved.scope.replace("-", " "))
-    known = active if saved.active_known else None
-    return Groups(tuple(tables.values()), inbound, scope, saved.interrupted, known)
+    return Groups(
+        tuple(tables.values()),
+        inbound,
+        scope,
+        saved.interrupted,
+        active=active if saved.active_known else None,
+        vrfs=saved.vrfs if saved.vrfs_known else None,
+        devices_seen=saved.devices_seen,
+    )
 
 
 def _load_inbound(one: SavedInbound) -> Inbound:
@@ -300,6 +315,7 @@ def _save_owners(owners: Owners) -> SavedOwners:
                 int.from_bytes(one.key[:2], "big"),
                 one.owners,
                 one.unknown_sockets,
+                int.from_bytes(one.key[34:38], "little"),
             )
             for one in owners.by_key
         ],
@@ -315,7 +331,9 @@ def _load_owners(saved: SavedOwners) -> Owners:
             KeyOwners(
                 one.protocol,
                 Family(one.family),
-                _group_key(one.family, one.local_address, one.remote_address, one.remote_port, 0),
+                _group_key(
+                    one.family, one.local_address, one.remote_address, one.remote_port, one.device
+                ),
                 one.owners,
                 one.unknown_sockets,
             )

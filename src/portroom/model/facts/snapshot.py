@@ -131,6 +131,18 @@ class Inbound(msgspec.Struct, frozen=True):
     sockets: int
 
 
+class Vrf(msgspec.Struct, frozen=True):
+    """
+    A VRF: a device with a routing table of its own, and the devices enslaved to it.
+
+    ``index`` is that of the VRF's own device, ``devices`` the indexes of the others.
+    """
+
+    index: int
+    name: str
+    devices: tuple[int, ...] = ()
+
+
 class Groups(msgspec.Struct):
     """
     Who holds which local ports.
@@ -139,6 +151,9 @@ class Groups(msgspec.Struct):
     ``active`` lists, for each group key of one family, the ports of sockets
     with an automatic port that surely connected out themselves; None where
     nobody asked. ``interrupted`` says that the tables changed during a dump.
+    ``vrfs`` are those of the namespace, None where it is not known which there
+    are. ``devices_seen`` is False where the source does not tell which sockets
+    are bound to a device.
     """
 
     tables: tuple[GroupTable, ...]
@@ -146,6 +161,8 @@ class Groups(msgspec.Struct):
     scope: PortRange | None = None
     interrupted: bool = False
     active: Mapping[tuple[int, bytes], frozenset[int]] | None = None
+    vrfs: tuple[Vrf, ...] | None = None
+    devices_seen: bool = True
 
 
 class Rows(msgspec.Struct):

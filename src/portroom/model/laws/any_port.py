@@ -18,8 +18,9 @@ from portroom.model.laws.time_wait import reuse_applies
 
 
 def is_open_question(measured: Measured) -> bool:
-    """Say whether nothing is surely free, and something may be."""
-    return not measured.figures.free_ports and bool(measured.figures.doubtful_ports)
+    """Say whether nothing is surely free, and something may be; of a VRF nobody can ask."""
+    figures = measured.figures
+    return not figures.free_ports and bool(figures.doubtful_ports) and measured.id.vrf is None
 
 
 def would_take_over(measured: Measured, settings: Settings) -> bool:

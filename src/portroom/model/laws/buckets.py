@@ -1,7 +1,7 @@
 """Which ports no automatic connect() can get, whatever its destination.
 
-The kernel keeps one bucket for each local port of a namespace, for both
-families and all addresses. A port that any socket got by bind(), listen() or
+The kernel keeps one bucket for each local port of a namespace, or of a VRF
+(``spaces.py``), for both families and all addresses. A port that any socket got by bind(), listen() or
 accept() is out for every automatic connect; a port held by connections that
 connect() itself placed is shared by 4-tuple.
 
@@ -27,7 +27,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from portroom.model.facts.snapshot import Features, Groups, GroupTable, Settings
+from portroom.model.facts.snapshot import Features, Groups, GroupTable, Settings, Vrf
 from portroom.model.facts.sockets import (
     Family,
     Kind,
@@ -36,6 +36,7 @@ from portroom.model.facts.sockets import (
     is_loopback,
     is_wildcard,
 )
+from portroom.model.laws.spaces import in_space
 
 BOUND_KINDS = (Kind.LISTENER, Kind.EXPLICIT, Kind.BOUND, Kind.CHILD)
 
@@ -65,7 +66,11 @@ def eligible(settings: Settings) -> frozenset[int]:
 
 
 def buckets(
-    groups: Groups, settings: Settings, features: Features, unseen_sockets: int = 0
+    groups: Groups,
+    settings: Settings,
+    features: Features,
+    unseen_sockets: int = 0,
+    vrf: Vrf | None = None,
 ) -> Buckets:
     """
     Sort the eligible ports into blocked, doubtful and freely shared ones.
@@ -75,11 +80,13 @@ def buckets(
         settings: Range, reserved ports and ip_autobind_reuse.
         features: Whether a bucket forgets; unknown counts as "no".
         unseen_sockets: Up to how many sockets are in no group, see ``unseen.py``.
+        vrf: Where the connects are made from, None for no VRF.
     """
     every = eligible(settings)
-    blocked = set(_blocked(groups))
+    inside, maybe_inside = in_space(groups, settings, vrf)
+    blocked = set(_blocked(inside))
     open_ports = every - blocked
-    doubtful = set(_unproven(groups, settings, features))
+    doubtful = _unproven(inside, settings, features) | maybe_inside
     return Buckets(
         eligible_ports=len(every),
         blocked_ports=len(every) - len(open_ports),

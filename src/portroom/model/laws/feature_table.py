@@ -108,8 +108,7 @@ FEATURES = (
         FREE,
         "a VRF can have a space of ports for itself",
         "by looking for the setting tcp_l3mdev_accept",
-        "Where VRFs are used and it is 0, a socket bound inside blocks no port outside: what "
-        "portroom counts as held there may be free.",
+        "Where VRFs are used and it is 0, the TCP ports of each VRF are counted apart.",
         "There is one space of ports; nothing is to be kept in mind.",
         "If this host uses VRFs, what portroom counts as held may be free.",
     ),

@@ -11,6 +11,7 @@ from portroom.model.facts.snapshot import (
     Owners,
     Settings,
     Snapshot,
+    Vrf,
 )
 from portroom.model.facts.sockets import (
     Endpoint,
@@ -25,6 +26,7 @@ from portroom.model.laws.buckets import buckets
 from portroom.model.laws.occupancy import (
     Figures,
     KeyId,
+    LocalOwner,
     doubtful_ports,
     local_owners,
     overlap_figures,
@@ -32,9 +34,11 @@ from portroom.model.laws.occupancy import (
     settled,
 )
 from portroom.model.laws.scope import within
+from portroom.model.laws.spaces import UNBOUND_DEVICE, are_apart
 from portroom.model.laws.tightest import (
     Counts,
     Measured,
+    by_vrf,
     connect_key,
     count_keys,
     remoteless_keys,
@@ -42,6 +46,15 @@ from portroom.model.laws.tightest import (
 )
 from portroom.model.laws.unseen import unseen_sockets
 from portroom.model.laws.untold import untold
+
+VRFS_UNKNOWN = (
+    "which devices belong to a VRF is not known: "
+    "ports of sockets that are bound to a device are in doubt"
+)
+DEVICES_UNKNOWN = (
+    "which sockets are bound to a VRF is not known: each TCP port with an owner is in doubt"
+)
+ELSEWHERE = "the figures are for sockets that are in no VRF; one that is bound to a VRF has others"
 
 
 class KeysWanted(msgspec.Struct, frozen=True):
@@ -59,6 +72,11 @@ class KeysWanted(msgspec.Struct, frozen=True):
     from_address: str | None = None
     limit: int = 0
 
+    @property
+    def is_every(self) -> bool:
+        """Say whether no address narrows the keys."""
+        return self.from_address is None and not self.remotes
+
 
 class Keys(msgspec.Struct, frozen=True):
     """The keys found, the tightest first, and how many there are in all."""
@@ -73,7 +91,9 @@ def find_keys(snapshot: Snapshot, wanted: KeysWanted) -> Keys:
     Return the wanted keys of a Snapshot.
 
     A destination without a connection has a key too: its local address comes
-    from ``from_address`` or from the Snapshot's routes, else it is a Gap.
+    from ``from_address`` or from the Snapshot's routes, else it is a Gap. A
+    question by address is about sockets in no VRF; keys within one are among
+    all keys only.
 
     Args:
         snapshot: With settings, and groups of at least the ephemeral range.
@@ -91,7 +111,26 @@ def find_keys(snapshot: Snapshot, wanted: KeysWanted) -> Keys:
         gaps = search.add_connects(snapshot)
     if wanted.operation is Operation.BIND0 or wanted.protocol is not Protocol.TCP:
         search.add_remoteless()
-    return search.result(gaps)
+    return search.result((*gaps, *_about_vrfs(settings, inside, wanted)))
+
+
+def _about_vrfs(settings: Settings, groups: Groups, wanted: KeysWanted) -> tuple[Gap, ...]:
+    """Return what is not known, or not told, because of VRFs."""
+    apart = are_apart(settings)
+    if groups.vrfs is None:
+        unknown = apart and any(
+            key[34:] != UNBOUND_DEVICE
+            for table in groups.tables
+            if table.protocol is Protocol.TCP
+            for key in table.ports
+        )
+        return (Gap("vrf", VRFS_UNKNOWN, ("keys.held_ports",)),) if unknown else ()
+    if groups.vrfs and apart and not groups.devices_seen:
+        return (Gap("vrf", DEVICES_UNKNOWN, ("keys.held_ports",)),)
+    if groups.vrfs and not wanted.is_every:
+        names = ", ".join(sorted(vrf.name for vrf in groups.vrfs))
+        return (Gap("vrf", f"{ELSEWHERE} ({names})", ("keys.free_ports",)),)
+    return ()
 
 
 class _Search:
@@ -111,7 +150,6 @@ class _Search:
     def add_connects(self, snapshot: Snapshot) -> tuple[Gap, ...]:
         """Add the TCP connect keys; return what is missing for some."""
         wanted = self._wanted
-        shared = buckets(self._groups, self._settings, self._features, self._unseen)
         remotes = {_packed(remote) for remote in wanted.remotes}
         local = packed_address(wanted.from_address) if wanted.from_address else None
 
@@ -123,16 +161,24 @@ class _Search:
                 not remotes or (*there, port) in remotes or (*there, 0) in remotes
             )
 
-        every = local is None and not remotes
-        counts = count_keys(self._groups, None if every else is_wanted)
-        known, gaps = _asked_for(snapshot, wanted, counts)
+        counts = count_keys(self._groups, None if wanted.is_every else is_wanted)
+        (_, outside), *inside = by_vrf(counts, self._groups)
+        known, gaps = _asked_for(snapshot, wanted, outside)
         for key in known:
-            counts[key.family].setdefault(key.group_key, 0)
-        self._total += sum(map(len, counts.values()))
-        self._found += tightest(
-            counts, self._groups, shared, self._settings, self._features, wanted.limit
-        )
+            outside[key.family].setdefault(key.group_key, 0)
+        self._add_tightest(outside, None)
+        for vrf, part in inside if wanted.is_every else ():
+            self._add_tightest(part, vrf)
         return gaps
+
+    def _add_tightest(self, counts: Counts, vrf: Vrf | None) -> None:
+        """Add the tightest of some TCP connect keys, all in one VRF or in none."""
+        settings, features = self._settings, self._features
+        self._total += sum(map(len, counts.values()))
+        shared = buckets(self._groups, settings, features, self._unseen, vrf)
+        self._found += tightest(
+            counts, self._groups, shared, settings, features, self._wanted.limit, vrf
+        )
 
     def add_remoteless(self) -> None:
         """Add the bind0 keys, or the UDP keys."""
@@ -143,13 +189,26 @@ class _Search:
         found = [
             Measured(key, *overlap_figures(key, owners, self._settings, self._unseen))
             for key in _remoteless(wanted, protocol)
-            or remoteless_keys(protocol, wanted.operation, owners)
+            or self._remoteless_keys(protocol, owners)
             or _wildcard(wanted, protocol)
         ]
         # By more than what is held: a saved Snapshot keeps no order of tables.
         found.sort(key=_remoteless_order)
         self._found += found
         self._total += len(found)
+
+    def _remoteless_keys(self, protocol: Protocol, owners: tuple[LocalOwner, ...]) -> list[KeyId]:
+        """Return every key without a remote that has owners; where VRFs are apart, by VRF."""
+        operation = self._wanted.operation
+        vrfs = self._groups.vrfs
+        if not vrfs or protocol is not Protocol.TCP or not are_apart(self._settings):
+            return remoteless_keys(protocol, operation, owners)
+        outside = [owner for owner in owners if not owner.place]
+        found = remoteless_keys(protocol, operation, outside)
+        for vrf in vrfs:
+            inside = [owner for owner in owners if owner.place == vrf.index]
+            found += remoteless_keys(protocol, operation, inside, vrf)
+        return found
 
     def result(self, gaps: tuple[Gap, ...]) -> Keys:
         """Return all that was found, the tightest first, cut to the limit."""
@@ -158,10 +217,11 @@ class _Search:
         return Keys(shown, self._total, gaps + untold(self._features, shown))
 
 
-def _remoteless_order(one: Measured) -> tuple[int, int, Family, bytes]:
-    """Return what keys without a remote are sorted by: held, sockets, address."""
-    sockets = sum(one.states.values())
-    return -one.figures.held_ports, -sockets, one.id.family, one.id.local_address
+def _remoteless_order(one: Measured) -> tuple[int, int, Family, bytes, int]:
+    """Return what keys without a remote are sorted by: held, sockets, address, VRF."""
+    key, sockets = one.id, sum(one.states.values())
+    vrf = 0 if key.vrf is None else key.vrf.index
+    return -one.figures.held_ports, -sockets, key.family, key.local_address, vrf
 
 
 def _packed(remote: Endpoint) -> tuple[Family, bytes, int]:
@@ -248,6 +308,8 @@ def doubts(snapshot: Snapshot, keys: tuple[Measured, ...]) -> tuple[Doubt, ...]:
     settings, groups = snapshot.settings, snapshot.groups
     if isinstance(settings, Gap) or isinstance(groups, Gap):
         return ()
+    # The probe is bound to no device, so that it tells nothing of a VRF.
+    keys = tuple(one for one in keys if one.id.vrf is None)
     inside = within(groups, settings.ephemeral)
     shared = buckets(inside, settings, snapshot.features)
     found = []
@@ -302,6 +364,7 @@ def as_key(measured: Measured, owners: tuple[Owner, ...] = ()) -> Key:
         exhausted=free_max == 0,
         states=dict(sorted(measured.states.items(), key=lambda entry: (-entry[1], entry[0]))),
         owners=owners,
+        vrf=None if key.vrf is None else key.vrf.name,
     )
 
 

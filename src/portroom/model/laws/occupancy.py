@@ -20,6 +20,7 @@ from portroom.model.facts.snapshot import (
     Groups,
     GroupTable,
     Settings,
+    Vrf,
 )
 from portroom.model.facts.sockets import (
     Family,
@@ -31,16 +32,16 @@ from portroom.model.facts.sockets import (
 )
 from portroom.model.laws.buckets import Buckets, eligible
 from portroom.model.laws.overlap import overlaps
+from portroom.model.laws.spaces import UNBOUND_DEVICE, Devices, are_apart, both, in_the_way
 from portroom.model.laws.time_wait import is_reusable, reuse_applies
-
-UNBOUND_DEVICE = bytes(4)
 
 
 class KeyId(msgspec.Struct, frozen=True):
     """
     What a key is about, addresses as 16 bytes as in sock_diag.
 
-    UDP and bind0 keys have no remote: ``remote_address`` is zeros.
+    UDP and bind0 keys have no remote: ``remote_address`` is zeros. ``vrf`` is
+    where its sockets are: bound to the VRF itself, or to no device for None.
     """
 
     protocol: Protocol
@@ -49,12 +50,17 @@ class KeyId(msgspec.Struct, frozen=True):
     local_address: bytes
     remote_address: bytes = bytes(16)
     remote_port: int = 0
+    vrf: Vrf | None = None
 
     @property
     def group_key(self) -> bytes:
-        """Return the key of its groups, for sockets bound to no device."""
+        """Return the key of its groups, for sockets bound to its VRF, or to no device."""
+        return self.group_key_on(0 if self.vrf is None else self.vrf.index)
+
+    def group_key_on(self, device: int) -> bytes:
+        """Return the key of its groups, for sockets bound to a device."""
         port = self.remote_port.to_bytes(2, "big")
-        return port + self.local_address + self.remote_address + UNBOUND_DEVICE
+        return port + self.local_address + self.remote_address + device.to_bytes(4, "little")
 
 
 class Own(msgspec.Struct):
@@ -157,33 +163,51 @@ def own_sockets(key: KeyId, groups: Groups, settings: Settings, features: Featur
     Return the sockets of one TCP connect key.
 
     A socket bound to a device does not stop an unbound newcomer (kernel case
-    c29), so its port is not held by the 4-tuple.
+    c29), so its port is not held by the 4-tuple. Within a VRF one that is bound
+    to the VRF stops every newcomer, one on an enslaved device those on the same.
     """
     own = Own([], {}, {})
+    places = _places(key, groups, settings)
     for table in groups.tables:
         if table.protocol is Protocol.TCP and table.family is key.family:
-            ports = table.ports.get(key.group_key)
-            if ports:
-                _count(own.states, table.state, len(ports))
-                _add_own(own, key, table, ports, settings, features)
+            for group, surely in places:
+                ports = table.ports.get(group)
+                if ports:
+                    _count(own.states, table.state, len(ports))
+                    if surely:
+                        _add_own(own, group, table, ports, settings, features)
+                    else:
+                        own.reusable.update(dict.fromkeys(ports, False))
     return own
+
+
+def _places(key: KeyId, groups: Groups, settings: Settings) -> tuple[tuple[bytes, bool], ...]:
+    """Return the group keys of a key's sockets, and whether these surely hold their 4-tuple."""
+    apart, devices = are_apart(settings), Devices(groups)
+    unbound = key.group_key_on(0)
+    if key.vrf is None:
+        return ((unbound, not apart or devices.index(UNBOUND_DEVICE) is not None),)
+    shared = () if apart else ((unbound, True),)
+    enslaved = ((key.group_key_on(device), False) for device in key.vrf.devices)
+    return ((key.group_key, True), *shared, *enslaved)
 
 
 def _add_own(
     own: Own,
-    key: KeyId,
+    group: bytes,
     table: GroupTable,
     ports: Sequence[int],
     settings: Settings,
     features: Features,
 ) -> None:
     """Add one group of a key's sockets to *own*, reusable TIME_WAITs apart."""
-    times = table.remaining_ms.get(key.group_key)
+    times = table.remaining_ms.get(group)
+    family, local_address = table.family, group[2:18]
     ended = table.state is TcpState.TIME_WAIT
-    if not (ended and times and reuse_applies(settings, key.family, key.local_address)):
+    if not (ended and times and reuse_applies(settings, family, local_address)):
         own.held.append(ports)
         return
-    loopback = is_loopback(key.family, key.local_address)
+    loopback = is_loopback(family, local_address)
     kept = []
     for port, remaining_ms in zip(ports, times, strict=True):
         reusable = is_reusable(remaining_ms, settings, features, loopback=loopback)
@@ -199,7 +223,8 @@ class LocalOwner(msgspec.Struct, frozen=True):
     All that is held on one local address in one way.
 
     ``v6only`` is None where the kernel does not tell; ``states`` counts
-    sockets.
+    sockets. ``device`` is the index of the one they are bound to, 0 for none;
+    ``place`` that of its VRF, 0 for none, None where it is not known.
     """
 
     family: Family
@@ -207,6 +232,8 @@ class LocalOwner(msgspec.Struct, frozen=True):
     v6only: bool | None
     ports: set[int]
     states: dict[str, int]
+    device: int = 0
+    place: int | None = 0
 
 
 def local_owners(
@@ -214,13 +241,16 @@ def local_owners(
 ) -> tuple[LocalOwner, ...]:
     """Return who holds ports of the range, ends included, by local address."""
     first, last = ephemeral
-    owners: dict[tuple[Family, bytes, bool | None], LocalOwner] = {}
+    owners: dict[tuple[Family, bytes, bool | None, bytes], LocalOwner] = {}
+    devices = Devices(groups)
 
-    def of(family: Family, address: bytes, v6only: bool | None) -> LocalOwner:
+    def of(family: Family, address: bytes, v6only: bool | None, device: bytes) -> LocalOwner:
         """Return the owner of one address, made at its first mention."""
-        place = family, address, v6only
+        place = family, address, v6only, device
         if place not in owners:
-            owners[place] = LocalOwner(family, address, v6only, set(), {})
+            index = int.from_bytes(device, "little")
+            vrf = devices.index(device)
+            owners[place] = LocalOwner(family, address, v6only, set(), {}, index, vrf)
         return owners[place]
 
     for table in groups.tables:
@@ -228,13 +258,13 @@ def local_owners(
             for key, ports in table.ports.items():
                 inside = [port for port in ports if first <= port <= last]
                 if inside:
-                    owner = of(table.family, key[2:18], _v6only(table, key[2:18]))
+                    owner = of(table.family, key[2:18], _v6only(table, key[2:18]), key[34:38])
                     owner.ports.update(inside)
                     _count(owner.states, table.state, len(inside))
     for accepted in groups.inbound:
         # A child is v6only if its listener is, and its listener is in a table.
         if accepted.protocol is protocol and accepted.local_port in ephemeral:
-            owner = of(accepted.family, accepted.local_address, True)
+            owner = of(accepted.family, accepted.local_address, True, UNBOUND_DEVICE)
             owner.ports.add(accepted.local_port)
             _count(owner.states, accepted.state, accepted.sockets)
     return tuple(owners.values())
@@ -262,12 +292,11 @@ def overlap_figures(
     held: set[int] = set()
     maybe: set[int] = set()
     states: dict[str, int] = {}
+    apart = key.protocol is Protocol.TCP and are_apart(settings)
     for owner in owners:
-        in_the_way = overlaps(
-            key.family, key.local_address, owner.family, owner.address, owner.v6only
-        )
-        if in_the_way is not False:
-            (held if in_the_way else maybe).update(owner.ports & every)
+        holds = stands_in_the_way(key, owner, apart=apart)
+        if holds is not False:
+            (held if holds else maybe).update(owner.ports & every)
             for state, sockets in owner.states.items():
                 states[state] = states.get(state, 0) + sockets
     doubtful = len(maybe - held)
@@ -279,6 +308,24 @@ def overlap_figures(
         ends = {settings.ephemeral.first, settings.ephemeral.last} & every
         lost = _lost_port(settings, free, ends - held - maybe)
     return Figures(len(every), len(held), doubtful + lost, free - lost, lost), states
+
+
+def stands_in_the_way(key: KeyId, owner: LocalOwner, *, apart: bool) -> bool | None:
+    """
+    Say whether the ports of an owner are out for a bind0 key, or a UDP key.
+
+    Args:
+        key: The key.
+        owner: Who holds ports of the same protocol.
+        apart: Whether VRFs have ports of their own.
+
+    Returns:
+        True, False, or None where the kernel does not tell.
+    """
+    return both(
+        overlaps(key.family, key.local_address, owner.family, owner.address, owner.v6only),
+        in_the_way(key.vrf, owner.device, owner.place, apart=apart),
+    )
 
 
 def _count(states: dict[str, int], state: TcpState, sockets: int) -> None:

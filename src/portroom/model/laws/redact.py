@@ -22,6 +22,7 @@ from portroom.model.facts.snapshot import (
     Route,
     Rows,
     Snapshot,
+    Vrf,
 )
 from portroom.model.facts.sockets import (
     Family,
@@ -84,7 +85,7 @@ class _Names:
     def __init__(self, snapshot: Snapshot) -> None:
         self._addresses = _replacements(_addresses(snapshot))
         self._texts: dict[str, str] = {}
-        kinds = ("pid", "uid", "inode", "command", "unit", "container")
+        kinds = ("pid", "uid", "inode", "command", "unit", "container", "vrf")
         self.ids = {kind: _Counter() for kind in kinds}
 
     def packed(self, family: Family, address: bytes) -> bytes:
@@ -119,7 +120,13 @@ class _Names:
             groups.scope,
             groups.interrupted,
             self._active(groups.active),
+            groups.vrfs and tuple(map(self._vrf, groups.vrfs)),
+            groups.devices_seen,
         )
+
+    def _vrf(self, vrf: Vrf) -> Vrf:
+        """Return a VRF with another name."""
+        return msgspec.structs.replace(vrf, name=f"vrf-{self.ids['vrf'](vrf.name)}")
 
     def _active(
         self, active: Mapping[tuple[int, bytes], frozenset[int]] | None

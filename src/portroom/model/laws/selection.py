@@ -89,6 +89,8 @@ def explicit_bind(
     in_doubt = False
     for owner in local_owners(protocol, groups, PortRange(port, port)):
         in_the_way = overlaps(family, address, owner.family, owner.address, owner.v6only)
+        if in_the_way and protocol is Protocol.TCP and owner.place != 0:
+            in_the_way = None  # in a VRF, which may have ports of its own
         if in_the_way and not reuses:
             return False
         in_doubt = in_doubt or in_the_way is not False

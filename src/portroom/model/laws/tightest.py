@@ -14,22 +14,22 @@ from heapq import heapify, heappop
 
 import msgspec
 
-from portroom.model.facts.snapshot import Features, Groups, Settings
+from portroom.model.facts.snapshot import Features, Groups, Settings, Vrf
 from portroom.model.facts.sockets import Family, Kind, Operation, Protocol
 from portroom.model.laws.buckets import Buckets
 from portroom.model.laws.occupancy import (
-    UNBOUND_DEVICE,
     Figures,
     KeyId,
     LocalOwner,
     connect_figures,
     own_sockets,
 )
+from portroom.model.laws.spaces import UNBOUND_DEVICE, Devices
 
 LISTENING = (Kind.LISTENER, Kind.BOUND)
 
 Counts = dict[Family, Counter[bytes]]
-"""Sockets by group key without its device, for each family."""
+"""Sockets by group key, for each family; for a device stands its VRF, or nothing."""
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -49,6 +49,7 @@ def count_keys(groups: Groups, wanted: Callable[[Family, bytes], bool] | None = 
         wanted: Whether to count the group with this family and key; None for all.
     """
     counts: Counts = {Family.IPV4: Counter(), Family.IPV6: Counter()}
+    devices = Devices(groups)
     for table in groups.tables:
         if table.protocol is Protocol.TCP and table.kind not in LISTENING:
             sockets = {
@@ -58,18 +59,35 @@ def count_keys(groups: Groups, wanted: Callable[[Family, bytes], bool] | None = 
             }
             for key in [key for key in sockets if key[34:] != UNBOUND_DEVICE]:
                 bound = sockets.pop(key)
-                sockets[_unbound(key)] = sockets.get(_unbound(key), 0) + bound
+                asked = _asked(key, devices)
+                sockets[asked] = sockets.get(asked, 0) + bound
             counts[table.family].update(sockets)
     return counts
 
 
-def _unbound(key: bytes) -> bytes:
-    """Return a group key as it is for sockets bound to no device."""
-    return key[:34] + UNBOUND_DEVICE
+def _asked(key: bytes, devices: Devices) -> bytes:
+    """Return a group key as it is for sockets bound to its VRF, else to no device."""
+    vrf = devices.vrf(key[34:38])
+    return key[:34] + (UNBOUND_DEVICE if vrf is None else vrf.index.to_bytes(4, "little"))
 
 
-def connect_key(family: Family, group_key: bytes) -> KeyId:
-    """Return the TCP connect key of a group."""
+def by_vrf(counts: Counts, groups: Groups) -> list[tuple[Vrf | None, Counts]]:
+    """Return the counts of keys in no VRF, and then those of each VRF that has any."""
+    if not groups.vrfs:
+        return [(None, counts)]
+    devices = Devices(groups)
+    parts: dict[Vrf | None, Counts] = {None: {family: Counter() for family in counts}}
+    for family, count in counts.items():
+        for key, sockets in count.items():
+            part = parts.setdefault(
+                devices.vrf(key[34:38]), {family: Counter() for family in counts}
+            )
+            part[family][key] = sockets
+    return list(parts.items())
+
+
+def connect_key(family: Family, group_key: bytes, vrf: Vrf | None = None) -> KeyId:
+    """Return the TCP connect key of a group; *vrf* is that of its device."""
     return KeyId(
         Protocol.TCP,
         Operation.CONNECT,
@@ -77,6 +95,7 @@ def connect_key(family: Family, group_key: bytes) -> KeyId:
         group_key[2:18],
         group_key[18:34],
         int.from_bytes(group_key[:2], "big"),
+        vrf,
     )
 
 
@@ -87,6 +106,7 @@ def tightest(
     settings: Settings,
     features: Features,
     limit: int,
+    vrf: Vrf | None = None,
 ) -> list[Measured]:
     """
     Return the keys that hold most ports, the tightest first.
@@ -98,13 +118,14 @@ def tightest(
         settings: Range and TIME_WAIT reuse.
         features: What this kernel can do.
         limit: How many keys, 0 for all.
+        vrf: Where all these keys are, None for no VRF.
     """
     found: list[tuple[Measured, int]] = []
     worst = -1
     for sockets, family, group_key in _most_first(counts, limit):
         if limit and len(found) >= limit and worst >= buckets.blocked_ports + sockets:
             break
-        key = connect_key(family, group_key)
+        key = connect_key(family, group_key, vrf)
         measured = measure(key, groups, buckets, settings, features)
         found.append((measured, sockets))
         if limit and len(found) >= limit:
@@ -171,12 +192,15 @@ def _enough(sizes: Counter[int], limit: int) -> int:
 
 
 def remoteless_keys(
-    protocol: Protocol, operation: Operation, owners: tuple[LocalOwner, ...]
+    protocol: Protocol,
+    operation: Operation,
+    owners: Iterable[LocalOwner],
+    vrf: Vrf | None = None,
 ) -> list[KeyId]:
     """Return the keys without a remote: each wildcard in use, each local address."""
     return list(
         dict.fromkeys(
-            KeyId(protocol, operation, owner.family, address)
+            KeyId(protocol, operation, owner.family, address, vrf=vrf)
             for owner in owners
             for address in (bytes(16), owner.address)
         )

@@ -120,11 +120,12 @@ def unread(scene: Scene) -> Gap | None:
 
 
 def connect_keys(scene: Scene) -> tuple[Key, ...]:
-    """Return the TCP connect keys that the scene brings, the fullest first."""
+    """Return the TCP connect keys in no VRF that the scene brings, the fullest first."""
     keys = [
         key
         for key in scene.keys
         if key.protocol == Protocol.TCP.value and key.operation == Operation.CONNECT.value
+        if key.vrf is None
     ]
     return tuple(sorted(keys, key=lambda key: (key.free_ports, key.free_ports_max)))
 
@@ -253,11 +254,13 @@ def local_keys(
         key
         for key in scene.keys
         if key.protocol == protocol.value and key.operation == operation.value
+        if key.vrf is None
     )
     if not brought and unread(scene) is None:
         there = () if operation is Operation.BIND0 else tuple(one.remote for one in went(scene))
         wanted = KeysWanted(protocol, operation, there, asked.from_address, MOST_KEYS)
-        brought = tuple(as_key(one) for one in find_keys(scene.read, wanted).measured)
+        found = find_keys(scene.read, wanted).measured
+        brought = tuple(as_key(one) for one in found if one.id.vrf is None)
     return tuple(sorted(brought, key=lambda key: (key.free_ports, key.free_ports_max)))
 
 
