@@ -723,7 +723,7 @@ def random_changes(seed, count):
         held[key] = after
 
 
-@pytest.mark.parametrize("seed", range(needs.rounds(5, in_guest=3)))
+@pytest.mark.parametrize("seed", range(needs.rounds(5, in_guest=2)))
 def test_undo_of_twenty_random_changes_restores_all(netns, places, seed):
     """
     Each value of each moment comes back exactly, one undo after the other.
@@ -731,7 +731,7 @@ def test_undo_of_twenty_random_changes_restores_all(netns, places, seed):
 
     def job():
         """Make twenty changes of up to three steps, then undo one by one."""
-        states, changes = [values()], list(random_changes(seed, 40))
+        states, changes = [values()], list(random_changes(seed, needs.rounds(40, in_guest=24)))
         while changes:
             steps = steps_of(*(changes.pop(0) for _ in range(min(len(changes), 1 + seed % 3))))
             carried_out(places, entry(*steps))

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from portroom.api.settings import settings
+from portroom.api.source import Live
 from portroom.kernel.namespaces import find, inside
 from portroom.kernel.settings import read_settings
 from portroom.kernel.sysctl import sysctl_path
@@ -35,6 +37,23 @@ def write_and_read(key, text):
     """Write a sysctl, by as many writes as it takes, and return what is read."""
     write_whole(sysctl_path(key), text)
     return read_settings().values[key]
+
+
+def test_each_setting_is_read_or_said_to_be_absent(netns):
+    """
+    A kernel without tcp_tw_reuse_delay or ip_local_port_step_width is told so in words.
+    """
+    answer = netns(lambda: settings(Live()))
+    told = {one.name: one.current is not None for one in answer.settings}
+    absent = {gap.source: gap for gap in answer.gaps}
+
+    for row in (row for row in SETTINGS if row.scope is Scope.NAMESPACE):
+        there = Path(sysctl_path(row.key)).exists()
+
+        assert there == told[row.name] == (row.key not in absent), row.key
+        if not there:
+            gap = absent[row.key]
+            assert (row.absent, (f"{row.name}.current",)) == (gap.reason, gap.affects)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ Rules of this file:
 - how a sysctl is taken is a row of ``KNOWN``, never a branch on its name;
 - a value is canonical text: ``"15000 64000"``, ``"8080,9000-9100"``, ``"1"``;
 - it holds for Linux 6.18 with ``kernel.sysctl_writes_strict = 1``, the default.
-  Earlier kernels take more of the numbers as signed: the value is the same, and
-  where something follows the number, the count is shorter;
+  Earlier kernels and later ones, such as 7.3, take more of the numbers as they
+  take signed ones: the value is the same, and where something follows the number,
+  the count is shorter;
 - part of the portable core: standard library and Python 3.9 syntax only.
 
 Source: Linux fs/proc/proc_sysctl.c, proc_sys_call_handler; kernel/sysctl.c,
