@@ -40,8 +40,8 @@ def features() -> Features:
 
 
 def settles_all() -> bool:
-    """Say whether --probe leaves no doubt: it can ask about each port, and none is held unseen."""
-    return bool(features().range_option and features().bound_inactive_rows)
+    """Say whether --probe of a destination leaves no doubt: it can ask about each port."""
+    return features().range_option is True
 
 
 def rounds(usual: int, *, full: int | None = None, in_guest: int | None = None) -> int:

@@ -10,7 +10,12 @@ from tests.kernel.needs import LACKS
 from tests.kernels.judge import judge
 
 VERSION = "#1 SMP Debian 6.1.192-2 (2026-11-01)"
-PASSED = {"case": "a.py::one", "outcome": "passed", "why": "", "counted": {"histories": 3}}
+PASSED = {
+    "case": "a.py::one",
+    "outcome": "passed",
+    "why": "",
+    "counted": {"histories": 3, "doubts": [1]},
+}
 LACKING = {"case": "a.py::two", "outcome": "skipped", "why": f"{LACKS}a thing", "counted": {}}
 SKIPPED = {"case": "a.py::three", "outcome": "skipped", "why": "no room", "counted": {}}
 FAILED = {"case": "a.py::four", "outcome": "failed", "why": "1 != 2", "counted": {}}

@@ -49,8 +49,8 @@ def probe(remote: Endpoint, local_address: str, ports: Iterable[int], *, enough:
     Args:
         remote: Where a connection would go.
         local_address: Where it would come from.
-        ports: Local ports to ask about; never one without an owner, nor one
-            in TIME_WAIT towards *remote*, whose entry the probe would take.
+        ports: Local ports to ask about; never one in TIME_WAIT towards *remote*,
+            whose entry the probe would take.
         enough: Free ports after which nothing more is asked; 0 asks for all.
 
     Raises:

@@ -292,18 +292,32 @@ SPARE_PORTS = 2
 
 
 class Doubt(msgspec.Struct, frozen=True):
-    """The ports of one connect key that the kernel itself may be asked about."""
+    """
+    The ports of one connect key that the kernel itself may be asked about.
+
+    ``whole``: these are all that may be free, because any of them may be held by a
+    socket that no table shows.
+    """
 
     measured: Measured
     ports: frozenset[int]
+    whole: bool = False
 
 
-def doubts(snapshot: Snapshot, keys: tuple[Measured, ...]) -> tuple[Doubt, ...]:
+def doubts(
+    snapshot: Snapshot, keys: tuple[Measured, ...], *, whole: bool = False
+) -> tuple[Doubt, ...]:
     """
     Return the connect keys with ports in doubt, and those ports.
 
     A port in TIME_WAIT of the key itself is never among them: the probe would
     take its entry.
+
+    Args:
+        snapshot: With settings and groups.
+        keys: Those that may be in doubt.
+        whole: Whether to name every port that may be free, where sockets that no
+            table shows may hold any of them.
     """
     settings, groups = snapshot.settings, snapshot.groups
     if isinstance(settings, Gap) or isinstance(groups, Gap):
@@ -311,14 +325,15 @@ def doubts(snapshot: Snapshot, keys: tuple[Measured, ...]) -> tuple[Doubt, ...]:
     # The probe is bound to no device, so that it tells nothing of a VRF.
     keys = tuple(one for one in keys if one.id.vrf is None)
     inside = within(groups, settings.ephemeral)
+    whole = whole and unseen_sockets(snapshot) > 0
     shared = buckets(inside, settings, snapshot.features)
     found = []
     for one in keys:
         if one.id.protocol is Protocol.TCP and one.id.operation is Operation.CONNECT:
             own = own_sockets(one.id, inside, settings, snapshot.features)
-            ports = doubtful_ports(own, shared)
+            ports = doubtful_ports(own, shared, whole=whole)
             if ports:
-                found.append(Doubt(one, ports))
+                found.append(Doubt(one, ports, whole))
     return tuple(found)
 
 
@@ -328,10 +343,12 @@ def settle(
     free: frozenset[int],
     held: frozenset[int],
     settings: Settings,
+    *,
+    whole: bool = False,
 ) -> Keys:
-    """Return the keys after the kernel settled some doubtful ports of one."""
+    """Return the keys after the kernel settled some ports of one, see ``settled``."""
     (before,) = (one.figures for one in keys.measured if one.id == key)
-    return with_figures(keys, key, settled(before, free, held, settings))
+    return with_figures(keys, key, settled(before, free, held, settings, whole=whole))
 
 
 def with_figures(keys: Keys, key: KeyId, figures: Figures) -> Keys:

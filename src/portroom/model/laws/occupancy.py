@@ -118,23 +118,41 @@ def connect_figures(own: Own, buckets: Buckets, settings: Settings) -> Figures:
     return Figures(buckets.eligible_ports, held_ports, doubtful + lost, free - lost, lost)
 
 
-def doubtful_ports(own: Own, buckets: Buckets) -> frozenset[int]:
-    """Return the ports of one connect key that a probe may settle: no TIME_WAIT."""
-    return buckets.doubtful - _own_held(own, buckets) - own.reusable.keys()
+def doubtful_ports(own: Own, buckets: Buckets, *, whole: bool = False) -> frozenset[int]:
+    """
+    Return the ports of one connect key that a probe may settle: no TIME_WAIT.
+
+    Args:
+        own: The key's own sockets.
+        buckets: What is blocked or in doubt for every key.
+        whole: Whether all ports that may be free are wanted.
+    """
+    asked = buckets.open_ports if whole else buckets.doubtful
+    return asked - _own_held(own, buckets) - own.reusable.keys()
 
 
 def settled(
-    figures: Figures, free: frozenset[int], held: frozenset[int], settings: Settings
+    figures: Figures,
+    free: frozenset[int],
+    held: frozenset[int],
+    settings: Settings,
+    *,
+    whole: bool = False,
 ) -> Figures:
     """
-    Return the numbers after the kernel called some doubtful ports free or held.
+    Return the numbers after the kernel called some ports free or held.
 
     Args:
         figures: The numbers before.
-        free: Doubtful ports that the kernel would give.
-        held: Doubtful ports that it would not give.
+        free: Ports that the kernel would give.
+        held: Ports that it would not give.
         settings: The range, for the port that a same-parity range may lose.
+        whole: Whether it was asked about all that may be free, not only about those
+            in doubt.
     """
+    if whole:
+        both = figures.doubtful_ports + figures.free_ports
+        figures = msgspec.structs.replace(figures, doubtful_ports=both, free_ports=0, lost_ports=0)
     ends = {settings.ephemeral.first, settings.ephemeral.last} & free
     lost = 0 if figures.lost_ports else _lost_port(settings, len(free), ends)
     return Figures(

@@ -10,6 +10,7 @@ from portroom.model.facts.sockets import Kind, Operation, Protocol, TcpState
 from portroom.model.laws.buckets import buckets, eligible
 from portroom.model.laws.headroom import KeysWanted, as_key, find_keys
 from portroom.model.laws.occupancy import (
+    Figures,
     connect_figures,
     doubtful_ports,
     local_owners,
@@ -283,3 +284,25 @@ def test_states_are_counted_in_sockets():
 
     assert {"ESTABLISHED": 2, "TIME_WAIT": 1} == own.states
     assert REMOTE[1] == connect_key().remote_port
+
+
+def test_a_probe_of_all_ports_settles_also_what_seemed_free():
+    """Sockets that no table shows hold three of eight open ports; one was not asked about."""
+    before = Figures(eligible_ports=10, held_ports=2, doubtful_ports=5, free_ports=3)
+    free, held = frozenset(range(40000, 40004)), frozenset({40005, 40006, 40007})
+
+    after = settled(before, free, held, settings(), whole=True)
+
+    assert Figures(10, 5, 1, 4) == after
+
+
+def test_a_probe_of_all_ports_counts_a_lost_port_once():
+    """A range of odd size may lose the end port that the kernel called free, before and after."""
+    odd = settings(40000, 40008)
+    before = Figures(eligible_ports=9, held_ports=1, doubtful_ports=4, free_ports=4, lost_ports=1)
+
+    after = settled(
+        before, frozenset({40000, 40001}), frozenset(range(40002, 40008)), odd, whole=True
+    )
+
+    assert Figures(9, 7, 1, 1, 1) == after
