@@ -11,9 +11,13 @@ import msgspec
 import pytest
 
 from portroom.api import look
+from portroom.api.probing import probed
 from portroom.errors import InvalidRequestError, NotSupportedError
+from portroom.kernel.snapshot import Wanted, take
 from portroom.model.facts.questions import HeadroomQuestion
 from portroom.model.facts.sockets import Endpoint, Protocol
+from portroom.model.laws.headroom import KeysWanted, find_keys
+from portroom.model.laws.untold import STICKS
 from tests.kernel import needs
 from tests.kernel.harness import black_hole, wait_for_age, write_settings
 from tests.kernel.predict import predict, question, span
@@ -49,6 +53,27 @@ def test_the_probe_settles_what_is_in_doubt(ten_ports):
     assert probed[0] <= 9 <= probed[1]
     assert (9, 9) == probed or not needs.settles_all()
     assert 9 == real.count
+
+
+@needs.range_option
+def test_what_the_probe_settled_is_no_gap_any_more(ten_ports):
+    """Where a bucket sticks the doubt is a gap, and none once no port is in doubt."""
+
+    def job():
+        mixture()
+        connected(SECOND)
+        read = take(Wanted(groups=True))
+        features = msgspec.structs.replace(read.features, bucket_forgets=False)
+        read = msgspec.structs.replace(read, features=features)
+        keys = find_keys(read, KeysWanted(Protocol.TCP))
+        asked = HeadroomQuestion(address=SECOND[0], probe=True, probe_last=True)
+        return keys, probed(read, keys, asked)
+
+    before, after = ten_ports(job)
+
+    assert STICKS in before.gaps
+    assert STICKS not in after.gaps
+    assert all(one.figures.doubtful_ports == 0 for one in after.measured)
 
 
 def test_the_probe_sends_nothing_over_loopback(ten_ports):

@@ -55,17 +55,18 @@ def probed(read: Snapshot, keys: Keys, question: HeadroomQuestion) -> Keys:
     every = doubts(read, keys.measured, whole=question.address is not None)
     asked = [doubt for doubt in every if question.probe_last or _spares_a_port(doubt.measured)]
     gaps = _left_alone(len(every) - len(asked), question)
+    before = keys
     for doubt in asked:
         answer = asking.probe(*ends(doubt.measured), sorted(doubt.ports))
         keys = settle(
             keys, doubt.measured.id, answer.free, answer.held, read.settings, whole=doubt.whole
         )
-    return Keys(keys.measured, keys.total, keys.gaps + gaps)
+    return _with_gaps(read, before, keys, gaps)
 
 
 def _any_port(read: Snapshot, settings: Settings, keys: Keys, question: HeadroomQuestion) -> Keys:
     """Return the keys after the kernel said of each that has none for sure whether any is left."""
-    before = keys.measured
+    before = keys
     open_keys = [one for one in keys.measured if is_connect(one) and is_open_question(one)]
     asked = open_keys if question.probe_last else []
     gaps = _left_alone(len(open_keys) - len(asked), question)
@@ -75,8 +76,14 @@ def _any_port(read: Snapshot, settings: Settings, keys: Keys, question: Headroom
         else:
             port = asking.probe_any(*ends(one))
             keys = with_figures(keys, one.id, answered(one.figures, port, settings))
+    return _with_gaps(read, before, keys, gaps)
+
+
+def _with_gaps(read: Snapshot, before: Keys, keys: Keys, gaps: tuple[Gap, ...]) -> Keys:
+    """Return the keys with what could not be asked, and without what is no gap any more."""
+    told = untold(read.features, before.measured)
+    others = tuple(gap for gap in keys.gaps if gap not in told)
     stays = untold(read.features, keys.measured)
-    others = tuple(gap for gap in keys.gaps if gap not in untold(read.features, before))
     return Keys(keys.measured, keys.total, (*others, *stays, *dict.fromkeys(gaps)))
 
 
