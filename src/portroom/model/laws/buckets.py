@@ -1,9 +1,9 @@
 """Which ports no automatic connect() can get, whatever its destination.
 
 The kernel keeps one bucket for each local port of a namespace, or of a VRF
-(``spaces.py``), for both families and all addresses. A port that any socket got by bind(), listen() or
-accept() is out for every automatic connect; a port held by connections that
-connect() itself placed is shared by 4-tuple.
+(``spaces.py``), for both families and all addresses. A port that any socket got
+by bind(), listen() or accept() is out for every automatic connect; a port held by
+connections that connect() itself placed is shared by 4-tuple.
 
 What sock_diag does not tell is whether a connected socket asked for "any
 port" with bind() first. Such a port is in doubt, unless it is proven:

@@ -191,7 +191,7 @@ FEATURES = (
         "there",
         "`portroom trace` tells each failure as it happens, with process and destination.",
         "`portroom trace` cannot watch: a failure is known from logs alone.",
-        "`portroom trace` needs that right.",
+        "Whether `portroom trace` can watch shows only when it is tried.",
     ),
     FeatureRow(
         "trace_stacks",
@@ -207,7 +207,7 @@ FEATURES = (
         "private_netns",
         WHERE,
         "a network namespace can be made to try things in",
-        "by making one, which ends with the trial",
+        "by trying to make one, which ends with the trial",
         "What only a trial tells is known.",
         "What only a trial tells is unknown, and portroom takes the careful side. As root, or with "
         "user namespaces allowed, it can be made.",

@@ -151,8 +151,8 @@ def settled(
             in doubt.
     """
     if whole:
-        both = figures.doubtful_ports + figures.free_ports
-        figures = msgspec.structs.replace(figures, doubtful_ports=both, free_ports=0, lost_ports=0)
+        asked = figures.doubtful_ports + figures.free_ports
+        figures = msgspec.structs.replace(figures, doubtful_ports=asked, free_ports=0, lost_ports=0)
     ends = {settings.ephemeral.first, settings.ephemeral.last} & free
     lost = 0 if figures.lost_ports else _lost_port(settings, len(free), ends)
     return Figures(
