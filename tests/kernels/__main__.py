@@ -6,15 +6,17 @@ Boot other kernels in virtual machines, and run the tests of the kernel in each.
     ./run kernels --save                 and write what was found for docs/kernels.md
     ./run kernels --record [SERIES...]   renew the recordings that tests/replay reads
 
-A kernel that cannot be fetched is skipped and named; REQUIRE=kernels makes that a failure.
+A kernel that cannot be fetched is skipped and named; REQUIRE=kernels makes that status 3.
 Exit status: 0 all agree, 1 one does not, 2 wrong usage, 3 something that is needed is missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -65,11 +67,15 @@ def main() -> int:
     if not shutil.which(boot.QEMU):
         say(f"{boot.QEMU} is missing; install qemu-system-x86.")
         return 3
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if not lock():
+        say(f"Another ./run kernels is at work in {FOLDER}; wait, or name another KERNELS_FOLDER.")
+        return 3
     required = "kernels" in os.environ.get("REQUIRE", "").replace(",", " ").split()
     fetched, missing = fetch(asked.series)
     for name in missing:
         say(f"{name}: skipped, its kernel could not be fetched.")
-    if missing and (required or not fetched):
+    if missing and required:
         return 3
     archives = pack(fetched)
     judged = run_all(fetched, lambda one: run(one, archives, asked.job, asked.only))
@@ -97,7 +103,19 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     asked.series = asked.series or series.EVERY
     if asked.save and (asked.job != "tests" or asked.only):
         parser.error("--save goes with all tests: leave out --laws, --record and --only.")
+    if asked.only and asked.job != "tests":
+        parser.error("--only names the tests itself: leave out --laws and --record.")
     return asked
+
+
+def lock() -> bool:
+    """Keep every other run out of the folder until this process ends; say whether it could."""
+    handle = os.open(FOLDER, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def fetch(wanted: Sequence[str]) -> tuple[list[Fetched], list[str]]:
@@ -145,9 +163,11 @@ def run_all(fetched: Sequence[Fetched], job: Callable[[Fetched], Judged]) -> dic
     try:
         results = pool.map(job, fetched)
         return dict(zip([one.series for one in fetched], results, strict=True))
-    finally:
-        # After Ctrl-C, which ended the guests that run, no other one begins.
-        pool.shutdown(cancel_futures=True)
+    except BaseException:
+        # After Ctrl-C no other guest begins, and those that run end.
+        pool.shutdown(wait=False, cancel_futures=True)
+        boot.end_all()
+        raise
 
 
 def run(one: Fetched, archives: tuple[Path, ...], job: str, only: str) -> Judged:
@@ -212,6 +232,8 @@ def _fetches(*words: str) -> bool:
     return subprocess.run([str(FETCH), verb, str(FOLDER), *names], check=False).returncode == 0
 
 
+# Who ends this process ends its guests: they would go on for half an hour.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 try:
     sys.exit(main())
 except KeyboardInterrupt:

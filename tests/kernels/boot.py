@@ -31,6 +31,9 @@ make an emulated guest faster.
 """
 
 
+_RUNNING: set[subprocess.Popen[bytes]] = set()
+
+
 class Guest(NamedTuple):
     """One guest: what it boots with, and where its results go."""
 
@@ -84,17 +87,22 @@ def _run(guest: Guest, initial: Path, console: Path, sent: Path) -> None:
         *("-append", line, "-serial", f"file:{console}", "-serial", f"file:{sent}"),
     )
     with (guest.results / "qemu.txt").open("wb") as said:
+        qemu = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        _RUNNING.add(qemu)
         try:
-            subprocess.run(
-                command,
-                check=False,
-                stdin=subprocess.DEVNULL,
-                stdout=said,
-                stderr=said,
-                timeout=LIMIT_S,
-            )
+            qemu.wait(LIMIT_S)
         except subprocess.TimeoutExpired:
             said.write(f"ended after {LIMIT_S:.0f} s\n".encode())
+        finally:
+            qemu.kill()
+            qemu.wait()
+            _RUNNING.discard(qemu)
+
+
+def end_all() -> None:
+    """End every guest that runs now; each ends without a result."""
+    for qemu in tuple(_RUNNING):
+        qemu.kill()
 
 
 def _unpack(sent: Path, folder: Path) -> bool:

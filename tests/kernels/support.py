@@ -49,8 +49,8 @@ def load() -> dict[str, Kernel]:
 
 def tested_kernels() -> str:
     """Return the range of kernels that agree, in one line of Markdown."""
-    names = list(load())
-    return f"Proven on Linux {', '.join(names[:-1])} and {names[-1]}.\n"
+    *others, last = load() or ("none yet",)
+    return f"Proven on Linux {', '.join(others)}{' and ' if others else ''}{last}.\n"
 
 
 def kernel_table() -> str:
