@@ -11,6 +11,7 @@ import pytest
 from portroom.kernel import abilities, sock_diag
 from portroom.kernel.abilities import read_abilities
 from portroom.kernel.features import _forgets_for_bind, _forgets_for_connect, read_features
+from portroom.kernel.namespaces import read_cookie
 from portroom.kernel.netlink import NETLINK_SOCK_DIAG, Netlink
 from portroom.kernel.throwaway import Throwaway
 from portroom.model.facts.features import Asked
@@ -162,9 +163,9 @@ def test_a_cookie_is_told_where_namespaces_have_one(netns):
 
     def job():
         """Return what is said, and the cookies of two namespaces."""
-        said, here = read_abilities()["netns_cookie"].holds, abilities.read_cookie()
+        said, here = read_abilities()["netns_cookie"].holds, read_cookie()
         unshare(CLONE_NEWNET)
-        return said, here, abilities.read_cookie()
+        return said, here, read_cookie()
 
     said, here, there = netns(job)
 

@@ -247,7 +247,9 @@ def test_a_listener_for_ipv6_alone_is_in_the_way_of_one_wildcard():
 
     found, ipv4 = with_ten_ports(job)
 
-    assert [POSSIBLE, RULED_OUT, FOUND] == found
+    # A socket somewhere in the system may be bound here where none of them is listed.
+    unlisted = not needs.features().bound_inactive_rows
+    assert found in ([POSSIBLE, verdict, FOUND] for verdict in [RULED_OUT, UNKNOWN][: 1 + unlisted])
     assert "ok" == ipv4
 
 

@@ -25,7 +25,7 @@ from portroom.kernel.counters import read_counters
 from portroom.kernel.features import TRIAL_PORT, bound_rows_question, bucket_forgets
 from portroom.kernel.files import PROC, read_text
 from portroom.kernel.limits import read_tracked
-from portroom.kernel.namespaces import read_cookie
+from portroom.kernel.namespaces import SO_NETNS_COOKIE
 from portroom.kernel.netlink import NETLINK_SOCK_DIAG, Netlink
 from portroom.kernel.netstat import read_net_counts
 from portroom.kernel.probe import IP_BIND_ADDRESS_NO_PORT, deferred, has_range_option, unsent
@@ -89,7 +89,7 @@ def _seen_here(proc: str) -> dict[str, Asked]:
         "unix_rows": _lists(unix, "unix_diag"),
         "conntrack_rows": _conntrack(proc),
         "counters": _counters(proc),
-        "netns_cookie": Asked(read_cookie() is not None),
+        "netns_cookie": _cookie(),
         "descriptor_copies": copies_descriptors(),
     }
 
@@ -143,6 +143,16 @@ def _range_option() -> Asked:
     found = has_range_option()
     details = {True: "", False: "ENOPROTOOPT", None: "no socket could be asked"}
     return Asked(found, details[found])
+
+
+def _cookie() -> Asked:
+    """Say whether a network namespace has a number for ever."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as handle:
+        try:
+            handle.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8)
+        except OSError as error:
+            return Asked(False if error.errno == errno.ENOPROTOOPT else None, _name(error.errno))
+    return Asked(True)
 
 
 def _fast_open_here() -> Asked:

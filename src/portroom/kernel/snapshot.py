@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from portroom.errors import NotPermittedError, NotSupportedError
+from portroom.errors import KernelDataError, NotPermittedError, NotSupportedError
 from portroom.kernel import namespaces
 from portroom.kernel.counters import read_counters
 from portroom.kernel.features import KnownFeatures, Trial
@@ -189,7 +189,7 @@ def _read_vrfs(settings: Settings) -> tuple[Vrf, ...] | None:
 
     try:
         return read_vrfs()
-    except OSError:
+    except (OSError, KernelDataError):
         return None
 
 

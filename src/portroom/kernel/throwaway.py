@@ -22,6 +22,8 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from portroom.errors import KernelDataError
+
 DEADLINE_S = 2.0
 """How long is waited for each answer."""
 
@@ -33,7 +35,7 @@ _LETTERS = {True: YES, False: NO, None: UNKNOWN}
 _MEANING = {YES[0]: True, NO[0]: False}
 
 Question = Callable[[], bool | None]
-"""Yes, no, or None; an OSError is None too."""
+"""Yes, no, or None; an error is None too."""
 
 
 class Answers(NamedTuple):
@@ -117,7 +119,7 @@ def _asked(question: Question) -> bytes:
     """Return the letter for what a question gave, UNKNOWN if it failed."""
     try:
         return _LETTERS[question()]
-    except OSError:
+    except (OSError, KernelDataError):
         return UNKNOWN
 
 

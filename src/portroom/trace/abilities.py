@@ -16,6 +16,8 @@ from portroom.trace.perf_ring import try_copies
 from portroom.trace.tracefs import open_tracefs, refused
 
 REFUSED = frozenset({errno.EPERM, errno.EACCES})
+ABSENT = frozenset({errno.ENOSYS, errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP, errno.EINVAL})
+"""How a kernel refuses an event or an option that it does not have."""
 
 
 def read_trace_abilities() -> dict[str, Asked]:
@@ -52,5 +54,5 @@ def _stacks() -> Asked:
         name = errno.errorcode.get(error.errno or 0, "error")
         if error.errno in REFUSED:
             return Asked(None, f"needs CAP_PERFMON or CAP_SYS_ADMIN ({name})")
-        return Asked(False, f"perf_event_open: {name}")
+        return Asked(False if error.errno in ABSENT else None, f"perf_event_open: {name}")
     return Asked(True)
