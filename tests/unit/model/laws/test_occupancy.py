@@ -94,7 +94,9 @@ def test_the_order_of_dumps_changes_no_answer(groups, of, features, random):
 @given(any_groups(), any_groups(), ANY_SETTINGS, ANY_FEATURES)
 def test_more_sockets_never_leave_more_surely_free(groups, more, of, features):
     """What may be free at most never grows with another holder of any kind."""
-    both = Groups(groups.tables + more.tables, groups.inbound + more.inbound)
+    both = msgspec.structs.replace(
+        groups, tables=groups.tables + more.tables, inbound=groups.inbound + more.inbound
+    )
     before = buckets(groups, of, features)
     after = buckets(both, of, features)
 
