@@ -195,6 +195,21 @@ def wait_for_age(since: float, seconds: float) -> None:
     )
 
 
+def ip(*commands: str) -> bytes:
+    """
+    Run commands of iproute2 in the present namespace, and return what the last one prints.
+
+    Raises:
+        CalledProcessError: One of them failed; what it said is on stderr.
+    """
+    printed = b""
+    for command in commands:
+        printed = subprocess.run(
+            ["ip", *command.split()], check=True, stdout=subprocess.PIPE
+        ).stdout
+    return printed
+
+
 class Neighbour:
     """
     A second namespace, joined to the present one by a veth pair.
@@ -217,11 +232,11 @@ class Neighbour:
         set_up("lo")
         _setns(self._home)
         away = f"/proc/{os.getpid()}/fd/{self._away}"
-        _ip(f"link add near type veth peer name far netns {away}")
-        _ip(f"address add {self.here}/24 dev near")
+        ip(f"link add near type veth peer name far netns {away}")
+        ip(f"address add {self.here}/24 dev near")
         set_up("near")
         with self.inside():
-            _ip(f"address add {self.there}/24 dev far")
+            ip(f"address add {self.there}/24 dev far")
             set_up("far")
 
     @contextlib.contextmanager
@@ -243,11 +258,11 @@ def black_hole() -> str:
     """
     with contextlib.suppress(FileNotFoundError):
         _write("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1")
-    _ip("link add near type veth peer name far")
-    _ip("address add 10.9.0.1/24 dev near")
+    ip("link add near type veth peer name far")
+    ip("address add 10.9.0.1/24 dev near")
     set_up("near")
     set_up("far")
-    _ip("neighbour add 10.9.0.2 lladdr 02:00:00:00:00:02 dev near")
+    ip("neighbour add 10.9.0.2 lladdr 02:00:00:00:00:02 dev near")
     return "10.9.0.2"
 
 
@@ -321,8 +336,3 @@ def _setns(handle: int) -> None:
     """Move the calling thread into the network namespace of an open file."""
     if LIBC.setns(handle, CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-
-
-def _ip(command: str) -> None:
-    """Run one command of iproute2 in the present namespace."""
-    subprocess.run(["ip", *command.split()], check=True)

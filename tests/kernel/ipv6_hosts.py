@@ -5,12 +5,11 @@ Each function changes the namespace of the calling thread and is told by what it
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from portroom.kernel.reached import TENTATIVE
-from tests.kernel.harness import set_up, wait_until
+from tests.kernel.harness import ip, set_up, wait_until
 
 HERE6, THERE6, AWAY6 = "2001:db8:1::5", "2001:db8:1::9", "2001:db8::1"
 HERE4, THERE4, AWAY4 = "10.1.0.5", "10.1.0.9", "10.9.0.1"
@@ -21,12 +20,6 @@ KINDS = ("prohibit", "blackhole", "unreachable")
 def put(key: str, value: object) -> None:
     """Write one sysctl below ``net``."""
     Path("/proc/sys/net", key).write_text(str(value))
-
-
-def ip(*commands: str) -> None:
-    """Run commands of iproute2, one after the other."""
-    for command in commands:
-        subprocess.run(["ip", *command.split()], check=True)
 
 
 def veth(*, trial: bool = False, generated: bool = True) -> None:

@@ -10,7 +10,8 @@ import pytest
 from portroom.kernel.addresses import read_address
 from portroom.kernel.rows import RowsQuery, read_rows
 from portroom.model.facts.sockets import Protocol
-from tests.kernel.ipv6_hosts import HERE4, HERE6, all_off, ip, on_trial, put, veth
+from tests.kernel.harness import ip
+from tests.kernel.ipv6_hosts import HERE4, HERE6, all_off, on_trial, put, veth
 from tests.kernel.sockets import attempt, connected, listener, reset, tcp
 
 OURS = {

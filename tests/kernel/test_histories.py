@@ -6,18 +6,13 @@ kernel refuses, and takes it back. PORTROOM_TESTS=full plays four times more.
 
 from __future__ import annotations
 
-import os
-
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.kernel import needs
 from tests.kernel.histories import PLACES, SOURCES, History
 
-FULL = os.environ.get("PORTROOM_TESTS") == "full"
-IN_GUEST = "PORTROOM_GUEST" in os.environ
-HISTORIES = (60 if FULL else 15) if IN_GUEST else (240 if FULL else 60)
-"""Fewer in a guest, whose processor is emulated."""
+HISTORIES = needs.rounds(60, full=240, in_guest=15)
 
 STEPS = 40
 LEAST_STEPS = HISTORIES * STEPS * 5 // 6

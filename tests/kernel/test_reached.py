@@ -12,6 +12,7 @@ from portroom.errors import InvalidRequestError
 from portroom.kernel.addresses import read_address
 from portroom.kernel.reached import read_reached
 from portroom.model.facts.sockets import Endpoint
+from tests.kernel.harness import ip
 from tests.kernel.ipv6_hosts import (
     AWAY4,
     AWAY6,
@@ -26,7 +27,6 @@ from tests.kernel.ipv6_hosts import (
     plain,
     veth,
 )
-from tests.kernel.ipv6_hosts import ip as run_ip
 from tests.kernel.sockets import IP_BIND_ADDRESS_NO_PORT, error_name
 
 PORT = 9
@@ -121,7 +121,7 @@ def test_a_connect_with_no_ipv4_address_at_all_is_not_refused(netns):
 
     def job():
         veth(generated=False)
-        run_ip("route add default dev near")
+        ip("route add default dev near")
         return read_reached(Endpoint(AWAY4, PORT))
 
     found = netns(job)
@@ -136,7 +136,7 @@ def test_a_local_address_that_cannot_be_bound_is_the_address_s_matter(netns):
 
     def job():
         veth()
-        run_ip(f"-6 address add {HERE6}/64 dev near nodad")
+        ip(f"-6 address add {HERE6}/64 dev near nodad")
         return read_reached(Endpoint(THERE6, PORT), "2001:db8:77::1")
 
     found = netns(job)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from portroom.kernel.route import read_route
-from tests.kernel.harness import set_up
+from tests.kernel.harness import ip, set_up
 from tests.kernel.sockets import attempt, family_of
 
 REMOTES = [
@@ -56,8 +56,7 @@ def with_routes(job, *arguments):
     set_up("lo")
     # An address is usable at once, and not only when no neighbour objected.
     Path("/proc/sys/net/ipv6/conf/default/accept_dad").write_text("0")
-    for command in COMMANDS.splitlines():
-        subprocess.run(["ip", *command.split()], check=True)
+    ip(*COMMANDS.splitlines())
     return job(*arguments)
 
 

@@ -25,15 +25,8 @@ from portroom.kernel.vxlan import read_vxlan
 from portroom.model.facts.answers import RangeEnds
 from portroom.model.facts.sockets import Owner
 from portroom.model.facts.surroundings import VxlanPort
-from tests.kernel.harness import Neighbour, in_child, set_up, wait_until
+from tests.kernel.harness import Neighbour, in_child, ip, set_up, wait_until
 from tests.kernel.sockets import listener
-
-
-def ip(command):
-    """
-    Run one command of iproute2 in the present namespace and return what it prints.
-    """
-    return subprocess.run(["ip", *command.split()], check=True, capture_output=True).stdout
 
 
 def add_vxlan(*ports):

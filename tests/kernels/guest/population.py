@@ -12,7 +12,6 @@ import errno
 import os
 import socket
 import struct
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from typing import Any
 
 from portroom.kernel.probe import TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE, has_range_option
 from portroom.model.facts.sockets import TcpState
-from tests.kernel.harness import wait_until
+from tests.kernel.harness import ip, wait_until
 from tests.kernel.sockets import Address, family_of, in_state, tcp, udp
 from tests.kernels.guest import known
 from tests.kernels.guest.known import Known
@@ -33,8 +32,7 @@ IN_NO_TEXT = ("BOUND_INACTIVE", "CLOSE")
 
 def populate() -> Population:
     """Make all sockets, and return them once each is in its state."""
-    for command in known.NETWORK:
-        subprocess.run(["ip", *command.split()], check=True)
+    ip(*known.NETWORK)
     made = Population()
     for one in known.LISTENERS:
         made.listen(one)

@@ -16,7 +16,7 @@ import pytest
 from portroom.kernel.vrfs import read_vrfs
 from portroom.model.facts.snapshot import Vrf
 from tests.kernel.harness import enter_new_namespace as enter
-from tests.kernel.harness import in_child, in_namespace, set_up, write_settings
+from tests.kernel.harness import in_child, in_namespace, ip, set_up, write_settings
 from tests.kernel.needs import features, lacking
 from tests.kernel.predict import Trial, question, span
 from tests.kernel.sockets import (
@@ -34,11 +34,6 @@ RANGE = "40000 40009"
 FULL = {"connect": "EADDRNOTAVAIL", "bind0": "EADDRINUSE"}
 APART, SHARED = 0, 1
 BOTH = pytest.mark.parametrize("accept", [APART, SHARED])
-
-
-def ip(command):
-    """Run one command of iproute2 in the present namespace."""
-    subprocess.run(["ip", *command.split()], check=True, capture_output=True)
 
 
 @functools.cache
