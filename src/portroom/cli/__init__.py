@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and end the process with its exit status."""
     import gc
 
+    sys.unraisablehook = _ignored
     # A command ends before garbage matters: of `portroom status`, 90 ms, the collector
     # takes 5 while it runs. A command that goes on for long enables it.
     gc.disable()
@@ -40,6 +41,21 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         status = INTERRUPTED
     _end(status)
+
+
+def _ignored(what: sys.UnraisableHookArgs) -> None:
+    """
+    Interrupt again where a Ctrl-C came while Python could not act on it.
+
+    It may come in a callback of the import lock, where Python tells of it and
+    goes on. By a thread, which runs once this hook, one more such place, is left.
+    """
+    if what.exc_type is KeyboardInterrupt:
+        import _thread
+
+        _thread.start_new_thread(_thread.interrupt_main, ())
+    else:
+        sys.__unraisablehook__(what)
 
 
 def _end(status: int) -> NoReturn:

@@ -72,7 +72,7 @@ def _asked(key: bytes, devices: Devices) -> bytes:
 
 
 def by_vrf(counts: Counts, groups: Groups) -> list[tuple[Vrf | None, Counts]]:
-    """Return the counts of keys in no VRF, and then those of each VRF that has any."""
+    """Return the counts of keys in no VRF, and then those of each VRF that has any, by index."""
     if not groups.vrfs:
         return [(None, counts)]
     devices = Devices(groups)
@@ -83,7 +83,8 @@ def by_vrf(counts: Counts, groups: Groups) -> list[tuple[Vrf | None, Counts]]:
                 devices.vrf(key[34:38]), {family: Counter() for family in counts}
             )
             part[family][key] = sockets
-    return list(parts.items())
+    # Not as the dumps happen to come: what is equally tight would change places.
+    return sorted(parts.items(), key=lambda part: part[0].index if part[0] else 0)
 
 
 def connect_key(family: Family, group_key: bytes, vrf: Vrf | None = None) -> KeyId:

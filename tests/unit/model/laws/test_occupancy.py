@@ -109,7 +109,8 @@ def test_a_probe_settles_doubt_and_nothing_else(groups, of, features, data):
     """Any split of the ports in doubt keeps the sum, and both bounds move inwards."""
     for one in find_keys(snapshot(groups, of, features), KeysWanted(Protocol.TCP)).measured:
         own = own_sockets(one.id, groups, of, features)
-        ports = sorted(doubtful_ports(own, buckets(groups, of, features)))
+        shared = buckets(groups, of, features, vrf=one.id.vrf)
+        ports = sorted(doubtful_ports(own, shared))
         free = frozenset(data.draw(some.sets(some.sampled_from(ports)))) if ports else frozenset()
         held = frozenset(ports) - free
         before, after = one.figures, settled(one.figures, free, held, of)
