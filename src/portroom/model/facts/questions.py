@@ -72,3 +72,27 @@ class WatchQuestion(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None = None
     process: str | None = None
     socket: str | None = None
+
+
+class HistoryQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What was seen.
+
+    Args:
+        since_s: How far back, in seconds.
+        until_s: Seconds before now at which to end; 0 is now.
+        key: ``ADDRESS[:PORT]`` of the remote, or None for the tightest key at
+            each moment and the keys that were tightest.
+        protocol: TCP or UDP; None is both.
+        netns: Name of the namespace; None is all of them.
+        limit: Keys to answer with, those that were tightest first; 0 is all.
+        points: Moments to answer with at most; spans are as long as that needs.
+    """
+
+    since_s: float = 3600.0
+    until_s: float = 0.0
+    key: str | None = None
+    protocol: Protocol | None = None
+    netns: str | None = None
+    limit: int = 10
+    points: int = 1000
