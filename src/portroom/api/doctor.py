@@ -30,7 +30,7 @@ from portroom.model.facts.sockets import Protocol, TcpState
 from portroom.model.laws.headroom import KeysWanted, as_key, find_keys, owners_by_key
 from portroom.model.laws.ownership import unread
 
-__all__ = ["begin", "doctor"]
+__all__ = ["begin", "doctor", "findings", "look_around"]
 
 TIGHTEST = 20
 """Keys that are judged."""
@@ -82,6 +82,28 @@ def begin(source: Source, *, settle: bool = False) -> Callable[[float], Findings
     except PortroomError as error:
         return partial(_raise, error)
     return lambda watch_s: source.run(lambda: _answer(_watched(scene, watch_s)))
+
+
+def look_around(source: Live, earlier: Pulse | None = None) -> Scene:
+    """
+    Read what the rules need, on the thread that is in the namespace of *source*.
+
+    For who looks again and again: the scene's ``before`` is the pulse to give the
+    next time as *earlier*; nobody waits for a second one.
+
+    Args:
+        source: The namespace.
+        earlier: Its counters some time ago; None leaves what they tell unchecked.
+    """
+    scene = _seen(source, settle=False)
+    if earlier is None:
+        return scene
+    return msgspec.structs.replace(scene, before=earlier, after=scene.before)
+
+
+def findings(scene: Scene) -> Findings:
+    """Return what the rules find in a scene."""
+    return _answer(scene)
 
 
 def _raise(error: PortroomError, _: float) -> NoReturn:

@@ -11,13 +11,12 @@ from portroom.api.source import Live, Saved, Source
 from portroom.errors import InvalidRequestError
 from portroom.kernel import snapshot as reading
 from portroom.kernel.snapshot import KEY_OWNERS_UP_TO, Wanted, take
-from portroom.model.facts.answers import Headroom, Key, RangeUse, Status
+from portroom.model.facts.answers import Headroom, Key, Status
 from portroom.model.facts.questions import HeadroomQuestion
 from portroom.model.facts.snapshot import (
     NOT_LOOKED_AT,
     Gap,
     NetnsId,
-    Settings,
     Snapshot,
 )
 from portroom.model.facts.sockets import Endpoint, Operation, Protocol
@@ -29,6 +28,7 @@ from portroom.model.laws.headroom import (
     owners_by_key,
 )
 from portroom.model.laws.ownership import unread
+from portroom.model.laws.range_use import range_use
 from portroom.model.laws.summary import states_gap, summary
 
 __all__ = ["Live", "Saved", "Source", "headroom", "status", "take_all"]
@@ -264,7 +264,7 @@ def _status(read: Snapshot, keys: Keys) -> Status:
         taken_at=read.taken_at,
         netns=read.netns,
         gaps=(*gaps, *_of_drift(ahead.gaps), *_unchecked(found.unchecked)),
-        range=_range_use(read.settings),
+        range=range_use(read.settings),
         tightest=tight,
         keys_total=keys.total,
         sessions=None if isinstance(sessions, Gap) else sessions,
@@ -289,14 +289,3 @@ def _of_drift(gaps: Sequence[Gap]) -> Iterator[Gap]:
     """Yield why drift is not known, each reason once."""
     for gap in gaps:
         yield Gap(gap.source, gap.reason, ("drift", "boot_conflicts"))
-
-
-def _range_use(settings: Settings | Gap) -> RangeUse | None:
-    """Return the ephemeral range and what is reserved inside it."""
-    if isinstance(settings, Gap):
-        return None
-    ephemeral = settings.ephemeral
-    reserved = len(settings.reserved.within(ephemeral))
-    return RangeUse(
-        ephemeral.first, ephemeral.last, ephemeral.ports, reserved, ephemeral.ports - reserved
-    )

@@ -172,6 +172,21 @@ def read_listeners() -> Listeners:
     return Listeners(Groups(_Reader(None, None).listeners(), ()))
 
 
+def count_bound(scope: PortRange) -> int:
+    """
+    Return how many TCP sockets on some ports are only bound: no counter tells them.
+
+    Args:
+        scope: Local ports asked for, both ends included.
+
+    Raises:
+        OSError: sock_diag is missing or refused.
+        KernelDataError: A reply cannot be read.
+    """
+    found = _Reader(scope, None).tcp(BOUND, kind=Kind.BOUND)
+    return sum(len(ports) for table in found for ports in table.ports.values())
+
+
 class _Reader:
     """The dumps of one reading, all restricted to one range of local ports."""
 

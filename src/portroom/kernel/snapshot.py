@@ -118,7 +118,7 @@ def take(wanted: Wanted, netns: NetnsId | None = None, proc: str = PROC) -> Snap
     counters = _or_gap("sockstat", lambda: read_counters(proc), "sessions")
     snapshot = msgspec.structs.replace(header, settings=settings, counters=counters)
     if wanted.groups:
-        snapshot = _with_groups(snapshot, settings, wanted, proc)
+        snapshot = add_groups(snapshot, wanted, proc)
     if wanted.routes:
         routes = _read_routes(wanted.routes)
         snapshot = msgspec.structs.replace(snapshot, routes=routes)
@@ -158,8 +158,18 @@ def _header(netns: NetnsId | None, proc: str) -> Snapshot:
         ) from None
 
 
-def _with_groups(snapshot: Snapshot, settings: Settings, wanted: Wanted, proc: str) -> Snapshot:
-    """Return a Snapshot with its groups, and what they were read with."""
+def add_groups(snapshot: Snapshot, wanted: Wanted, proc: str = PROC) -> Snapshot:
+    """
+    Return a Snapshot with its groups, and what they were read with.
+
+    Args:
+        snapshot: With settings, and with counters that were read just now: they
+            spare needless walks.
+        wanted: How the groups are to be read.
+        proc: Where the proc file system is mounted.
+    """
+    settings = snapshot.settings
+    assert not isinstance(settings, Gap)
     counters = None if isinstance(snapshot.counters, Gap) else snapshot.counters
     sockets = counters.tcp_alloc if counters else 0
     vrfs = _read_vrfs(settings)

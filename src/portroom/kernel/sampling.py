@@ -1,0 +1,68 @@
+"""What a sample reads besides a Snapshot: when it is, and what no counter tells."""
+
+from __future__ import annotations
+
+import datetime
+import time
+
+from portroom.errors import KernelDataError
+from portroom.kernel.files import PROC, read_text
+from portroom.kernel.groups import all_hashed, count_bound
+from portroom.kernel.netstat import parse_count
+from portroom.model.facts.ports import PortRange
+from portroom.model.facts.sample import Instant
+from portroom.model.facts.snapshot import Counters, Features
+
+
+def read_instant(proc: str = PROC) -> Instant:
+    """
+    Return this moment.
+
+    Args:
+        proc: Where the proc file system is mounted.
+
+    Raises:
+        OSError: There is no proc file system.
+    """
+    return Instant(
+        boot_id=read_text(f"{proc}/sys/kernel/random/boot_id").strip(),
+        uptime_s=time.clock_gettime(time.CLOCK_BOOTTIME),
+        at=datetime.datetime.now(datetime.UTC),
+    )
+
+
+def bound_sockets(scope: PortRange, counters: Counters, features: Features) -> int | None:
+    """
+    Return up to how many TCP sockets are only bound: ``inuse`` does not count them.
+
+    Args:
+        scope: Local ports asked for, both ends included.
+        counters: Read just now, in the namespace of the calling thread.
+        features: Whether this kernel lists such sockets.
+
+    Returns:
+        Their number; where they are not listed all that the whole system may have;
+        None where the kernel does not answer.
+    """
+    if all_hashed(counters):
+        return 0
+    if not features.bound_inactive_rows:
+        return max(0, counters.tcp_alloc - counters.tcp_inuse - counters.tcp6_inuse)
+    try:
+        return count_bound(scope)
+    except (OSError, KernelDataError):
+        return None
+
+
+def read_active_opens(proc: str = PROC) -> int | None:
+    """
+    Return how many connects were begun since the namespace was made, None if not told.
+
+    Args:
+        proc: Where the proc file system is mounted.
+    """
+    try:
+        text = read_text(f"{proc}/thread-self/net/snmp")
+        return parse_count(text, "Tcp", "ActiveOpens", "snmp")
+    except (OSError, KernelDataError):
+        return None
