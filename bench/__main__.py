@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from bench import installation, machine, plan, table, tracing, workers
+from bench import installation, machine, plan, table, tracing, watching, workers
 from bench.comparisons import Outcome, outcome
 from bench.errors import BenchError
 from bench.plan import Case
@@ -30,8 +30,11 @@ def main() -> int:
         return 3
     with tempfile.TemporaryDirectory(prefix="portroom-bench-") as folder:
         try:
-            programs = installation.install(Path(folder, "installation"))
+            extra = "serve" if wishes.watch else None
+            programs = installation.install(Path(folder, "installation"), extra)
             os.environ["PATH"] = f"{programs}:{os.environ['PATH']}"
+            if wishes.watch:
+                return watching.run()
             return tracing.run() if wishes.trace else _run(wishes, Path(folder))
         except BenchError as error:
             sys.stderr.write(f"bench: {error}\n")
@@ -57,6 +60,9 @@ def _wishes() -> argparse.Namespace:
     parser.add_argument("--write", action="store_true", help="write even what --only measured")
     parser.add_argument(
         "--trace", action="store_true", help="what `portroom trace` tells and costs, and keep that"
+    )
+    parser.add_argument(
+        "--watch", action="store_true", help="what `portroom serve` costs, and keep that"
     )
     parser.add_argument("--list", action="store_true", help="list the populations")
     return parser.parse_args()

@@ -29,18 +29,22 @@ if __name__ == '__main__':
 """What pip writes for an entry point."""
 
 
-def install(folder: Path) -> Path:
+def install(folder: Path, extra: str | None = None) -> Path:
     """
     Return the folder of programs of a virtual environment made in *folder*.
 
     Packages are links to those of the running one, so nothing is downloaded.
+
+    Args:
+        folder: Where it is made.
+        extra: An optional part to install, too; None for none.
 
     Raises:
         BenchError: portroom is not installed here.
     """
     venv.create(folder, symlinks=True)
     packages = next(folder.glob("lib/python*/site-packages"))
-    for source in sorted(_sources()):
+    for source in sorted(_sources(extra)):
         (packages / source.name).symlink_to(source)
     programs = folder / "bin"
     script = programs / PACKAGE
@@ -49,25 +53,26 @@ def install(folder: Path) -> Path:
     return programs
 
 
-def _sources() -> set[Path]:
+def _sources(extra: str | None) -> set[Path]:
     """Return the files and folders of portroom and all it depends on."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise BenchError(f"{PACKAGE} cannot be imported by {sys.executable}.")
     found = {Path(spec.submodule_search_locations[0])}
-    for name in _dependencies(PACKAGE, set()):
+    for name in _dependencies(PACKAGE, set(), extra):
         distribution = importlib.metadata.distribution(name)
         tops = {file.parts[0] for file in distribution.files or ()}
         found |= {Path(str(distribution.locate_file(top))) for top in tops - {".."}}
     return {path for path in found if path.name != "__pycache__"}
 
 
-def _dependencies(name: str, seen: set[str]) -> Iterator[str]:
-    """Yield what a distribution needs to run, and what that needs."""
+def _dependencies(name: str, seen: set[str], extra: str | None = None) -> Iterator[str]:
+    """Yield what a distribution, with one of its extras, needs to run, and what that needs."""
     for requirement in importlib.metadata.requires(name) or ():
         words, _, marker = requirement.partition(";")
         needed = re.match(r"[\w.-]+", words)
-        if "extra" in marker or not needed or needed[0] in seen:
+        wanted = re.findall(r"extra == ['\"]([\w-]+)", marker)
+        if not needed or needed[0] in seen or (wanted and extra not in wanted):
             continue
         seen.add(needed[0])
         try:
