@@ -125,6 +125,9 @@ class ConfigKey(NamedTuple):
     reloads: bool = True
 
 
+LEAST_RATIO = 0.5
+"""The least threshold: below half of a key nobody looks, so nothing could be told."""
+
 KEYS: tuple[ConfigKey, ...] = (
     ConfigKey(
         "serve", "listen", "listen", TEXTS, "Addresses and ports to answer on.", reloads=False
@@ -153,7 +156,14 @@ KEYS: tuple[ConfigKey, ...] = (
         "File with the token for other addresses than loopback; made if it is missing.",
     ),
     ConfigKey("serve", "log", "log", TEXT, "Form of the log.", words=("text", "json")),
-    ConfigKey("history", "file", "file", TEXT, "The database; empty for the state folder."),
+    ConfigKey(
+        "history",
+        "file",
+        "file",
+        TEXT,
+        "The database; empty for the state folder.",
+        reloads=False,
+    ),
     ConfigKey("history", "raw", "raw_s", DURATION, "How long every sample is kept.", 60),
     ConfigKey("history", "minute", "minute_s", DURATION, "How long minutes are kept.", 60),
     ConfigKey("history", "hour", "hour_s", DURATION, "How long hours are kept.", 3600),
@@ -187,10 +197,10 @@ KEYS: tuple[ConfigKey, ...] = (
     ConfigKey(
         "alerts", "notify_file", "notify_file", TEXT, "File with such addresses, one a line."
     ),
-    ConfigKey("alerts", "half", "half_ratio", RATIO, "Occupancy told as info.", 0.01, 1),
-    ConfigKey("alerts", "warning", "warning_ratio", RATIO, "Occupancy that warns.", 0.01, 1),
+    ConfigKey("alerts", "half", "half_ratio", RATIO, "Occupancy told as info.", LEAST_RATIO, 1),
+    ConfigKey("alerts", "warning", "warning_ratio", RATIO, "Occupancy that warns.", LEAST_RATIO, 1),
     ConfigKey(
-        "alerts", "critical", "critical_ratio", RATIO, "Occupancy that is critical.", 0.01, 1
+        "alerts", "critical", "critical_ratio", RATIO, "Occupancy that is critical.", LEAST_RATIO, 1
     ),
     ConfigKey(
         "alerts",
