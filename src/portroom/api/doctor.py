@@ -30,7 +30,7 @@ from portroom.model.facts.sockets import Protocol, TcpState
 from portroom.model.laws.headroom import KeysWanted, as_key, find_keys, owners_by_key
 from portroom.model.laws.ownership import unread
 
-__all__ = ["begin", "doctor", "findings", "look_around"]
+__all__ = ["begin", "doctor", "findings", "look_around", "with_keys"]
 
 TIGHTEST = 20
 """Keys that are judged."""
@@ -118,7 +118,7 @@ def _saved(source: Saved, *, settle: bool) -> Scene:
             "A saved Snapshot cannot be probed: only a running kernel answers --probe.",
             "Leave out --probe or --snapshot.",
         )
-    return _with_keys(Scene(read=source.snapshot))
+    return with_keys(Scene(read=source.snapshot))
 
 
 def _seen(source: Live, *, settle: bool) -> Scene:
@@ -126,7 +126,7 @@ def _seen(source: Live, *, settle: bool) -> Scene:
     before = reading.pulse()
     boots_here = source.known is None or source.known.kind == "host"
     read = source.take(Wanted(groups=True, all_ports=True, boot=boots_here, times=True))
-    scene = _with_keys(Scene(read=_with_sockets(_with_owners(read)), before=before))
+    scene = with_keys(Scene(read=_with_sockets(_with_owners(read)), before=before))
     scene = msgspec.structs.replace(
         scene,
         around=read_surroundings(read.netns, reading.owners_of(scene.read)),
@@ -169,7 +169,7 @@ def _with_sockets(read: Snapshot) -> Snapshot:
     return reading.with_rows(read, tcp, RowsQuery((Protocol.UDP,)))
 
 
-def _with_keys(scene: Scene) -> Scene:
+def with_keys(scene: Scene) -> Scene:
     """Return a scene with its tightest keys."""
     read = scene.read
     known = owners_by_key(read.owners)

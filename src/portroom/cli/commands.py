@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "undo": ("undo", "Take the last change back."),
     "recover": ("recover", "Take back what did not complete."),
     "journal": ("journal", "What was changed, by whom, and how it ended."),
+    "report": ("report", "One paste with everything that support asks for."),
     "snapshot": ("snapshot", "Save what was read, to answer from it later."),
     "completion": ("completion", "Print the completion script of a shell."),
 }

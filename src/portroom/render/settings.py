@@ -55,7 +55,7 @@ def as_text(answer: SettingsAnswer, style: Style) -> str:
         rows = [(*_row(state), *_words(state)) for state in answer.settings]
         lines = [*as_table(WIDE_COLUMNS, rows, style), *candidate_lines(answer, style)]
         return "\n".join([*lines, *gaps.as_lines(answer.gaps, style)]) + "\n"
-    lines = as_table(COLUMNS, [_row(state) for state in answer.settings], style)
+    lines = table_lines(answer, style)
     for state in answer.settings:
         lines += ["", *explanation(state, style), *_next_boot(state, style)]
     lines += ["", *gaps.as_lines(answer.gaps, style)]
@@ -63,6 +63,11 @@ def as_text(answer: SettingsAnswer, style: Style) -> str:
     where = f"{printable(answer.host)}, namespace {name}, {instant(answer.taken_at)}"
     lines += [paint(line, "dim", style) for line in wrap(where, style)]
     return "\n".join(lines) + "\n"
+
+
+def table_lines(answer: SettingsAnswer, style: Style) -> list[str]:
+    """Return the values alone, a line a setting."""
+    return as_table(COLUMNS, [_row(state) for state in answer.settings], style)
 
 
 def all_as_text(answers: Sequence[SettingsAnswer], style: Style) -> str:
