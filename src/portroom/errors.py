@@ -68,6 +68,12 @@ class NotSupportedError(PortroomError):
         return error
 
 
+class UnavailableError(PortroomError):
+    """What it takes is in use, or not here yet; the same may be had later."""
+
+    exit_status = 3
+
+
 class KernelDataError(PortroomError):
     """The kernel, or a saved Snapshot, told something that cannot be read."""
 
@@ -100,3 +106,9 @@ class RollbackError(ChangeError):
     """
 
     exit_status = 5
+
+
+class HistoryError(PortroomError):
+    """What the daemon keeps, its history or its state, cannot be read or written."""
+
+    exit_status = 3

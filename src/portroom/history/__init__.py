@@ -1,1 +1,1 @@
-"""Remember: samples over time, and Snapshots around what went wrong."""
+"""Remember: samples over time, and Snapshots around what happened."""
