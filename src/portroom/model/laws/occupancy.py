@@ -185,7 +185,7 @@ def own_sockets(key: KeyId, groups: Groups, settings: Settings, features: Featur
     to the VRF stops every newcomer, one on an enslaved device those on the same.
     """
     own = Own([], {}, {})
-    places = _places(key, groups, settings)
+    places = places_of(key, groups, settings)
     for table in groups.tables:
         if table.protocol is Protocol.TCP and table.family is key.family:
             for group, surely in places:
@@ -199,7 +199,7 @@ def own_sockets(key: KeyId, groups: Groups, settings: Settings, features: Featur
     return own
 
 
-def _places(key: KeyId, groups: Groups, settings: Settings) -> tuple[tuple[bytes, bool], ...]:
+def places_of(key: KeyId, groups: Groups, settings: Settings) -> tuple[tuple[bytes, bool], ...]:
     """Return the group keys of a key's sockets, and whether these surely hold their 4-tuple."""
     apart, devices = are_apart(settings), Devices(groups)
     unbound = key.group_key_on(0)
