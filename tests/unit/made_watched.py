@@ -1,35 +1,39 @@
-"""Watched values made by hand: what a daemon could know."""
+"""What a daemon knows, written by hand: samples, keys and namespaces."""
 
 from __future__ import annotations
 
 import datetime
+from typing import Any
 
-from portroom.model.facts.answers import Finding, Findings, Key, RangeUse, Status
-from portroom.model.facts.failure import FailureCount, FailureCounts
-from portroom.model.facts.sample import BELOW_HALF, FULL, IN_RANGE, Forecast, Instant, Sample
+import msgspec
+
+from portroom.model.facts.answers import Key, RangeUse
+from portroom.model.facts.gaps import Gap
+from portroom.model.facts.sample import BELOW_HALF, IN_RANGE, Forecast, Instant, Sample
 from portroom.model.facts.snapshot import NetnsId
 from portroom.model.facts.watched import Known, Watched
 
-MORNING = datetime.datetime(2026, 3, 1, 8, 0, tzinfo=datetime.UTC)
+AT = datetime.datetime(2026, 3, 1, 12, 0, tzinfo=datetime.UTC)
+NOW = Instant("boot-1", 5000.0, AT)
 HOST = NetnsId("host", 1, 4_026_531_840, "host")
 ELIGIBLE = 1000
 
 
-def instant(uptime_s: float = 100.0, *, boot: str = "boot-1") -> Instant:
-    """Return a moment of a boot that began in the morning."""
-    return Instant(boot, uptime_s, MORNING + datetime.timedelta(seconds=uptime_s))
+def named(name: str, cookie: int = 2) -> NetnsId:
+    """Return a namespace by its name."""
+    return NetnsId(name, cookie, 4_026_532_000 + cookie, "named")
 
 
 def key(
-    held: int = 0, *, doubtful: int = 0, remote: str | None = "10.0.0.20", port: int = 5432
+    held: int, remote: str | None = "10.0.0.20", port: int = 5432, doubtful: int = 0, **others: Any
 ) -> Key:
-    """Return a key of 1,000 eligible ports."""
-    return Key(
-        protocol="tcp",
-        operation="connect" if remote else "bind0",
-        local_address="10.0.0.1",
+    """Return a key of 1,000 eligible ports; without a remote one of UDP."""
+    one = Key(
+        protocol="udp" if remote is None else "tcp",
+        operation="connect",
+        local_address="10.0.0.10",
         remote_address=remote,
-        remote_port=port if remote else None,
+        remote_port=None if remote is None else port,
         eligible_ports=ELIGIBLE,
         held_ports=held,
         doubtful_ports=doubtful,
@@ -40,97 +44,47 @@ def key(
         exhausted=held == ELIGIBLE,
         states={"ESTABLISHED": held},
     )
+    return msgspec.structs.replace(one, **others)
 
 
-def known(
-    *keys: Key,
-    at: Instant | None = None,
-    netns: NetnsId = HOST,
-    forecasts: tuple[Forecast, ...] = (),
-    below_half: bool = False,
-    **more: object,
-) -> Known:
-    """Return what is known of a namespace with these keys."""
-    at = at or instant()
-    sample = Sample(
-        host="made",
-        taken_at=at.at,
-        netns=netns,
-        instant=at,
-        depth=BELOW_HALF if below_half else IN_RANGE,
-        range=RangeUse(32_768, 33_767, ELIGIBLE, 0, ELIGIBLE),
-        keys=() if below_half else keys,
-        keys_total=None if below_half else len(keys),
-    )
-    return Known(sample=sample, forecasts=forecasts, **more)  # type: ignore[arg-type]
+def sample(*keys: Key, netns: NetnsId = HOST, age_s: float = 0.0, **others: Any) -> Sample:
+    """Return a sample with these keys, taken *age_s* before NOW."""
+    taken = Instant(NOW.boot_id, NOW.uptime_s - age_s, NOW.at - datetime.timedelta(seconds=age_s))
+    given: dict[str, Any] = {
+        "host": "web-1",
+        "taken_at": taken.at,
+        "netns": netns,
+        "instant": taken,
+        "depth": IN_RANGE,
+        "range": RangeUse(32_768, 33_767, ELIGIBLE, 0, ELIGIBLE),
+        "keys": tuple(sorted(keys, key=lambda one: -one.occupancy_ratio)),
+        "keys_total": len(keys),
+        "duration_s": 0.01,
+    }
+    return Sample(**given | others)
 
 
-def watched(*namespaces: Known, at: Instant | None = None, **more: object) -> Watched:
-    """Return all that is known, by default of one namespace without a socket."""
-    at = at or instant()
-    return Watched(
-        version="0.0.0",
-        host="made",
-        started_at=MORNING,
-        now=at,
-        interval_s=10.0,
-        namespaces=namespaces,
-        **more,  # type: ignore[arg-type]
-    )
+def below_half(netns: NetnsId = HOST) -> Sample:
+    """Return a sample that looked at no key, because none can be half full."""
+    gap = Gap("keys", "below half: 3 TCP sockets", ("keys",))
+    return sample(netns=netns, depth=BELOW_HALF, keys_total=None, gaps=(gap,))
 
 
-def status(*drifts: object) -> Status:
-    """Return a status with so much drift."""
-    return Status(
-        host="made",
-        taken_at=MORNING,
-        netns=HOST,
-        range=None,
-        tightest=(),
-        keys_total=0,
-        sessions=None,
-        drift=drifts,  # type: ignore[arg-type]
-    )
+def known(one: Sample, *forecasts: Forecast, **others: Any) -> Known:
+    """Return what is known of a namespace."""
+    return Known(sample=one, forecasts=forecasts, **others)
 
 
-def findings(*found: Finding, unchecked: tuple[str, ...] = ()) -> Findings:
-    """Return these findings."""
-    return Findings(
-        host="made",
-        taken_at=MORNING,
-        netns=HOST,
-        findings=found,
-        checked=(),
-        unchecked=unchecked,
-    )
-
-
-def failures(*, last_at: datetime.datetime, cause: str = "key_full") -> FailureCounts:
-    """Return counts of failed connects, the last of them then."""
-    row = FailureCount(
-        failures=7,
-        command="client",
-        unit=None,
-        container=None,
-        netns=None,
-        operation="connect",
-        error="EADDRNOTAVAIL",
-        cause=cause,
-        protocol="tcp",
-        remote_address="10.0.0.20",
-        remote_port=5432,
-        last_at=last_at,
-    )
-    return FailureCounts(
-        host="made",
-        taken_at=last_at,
-        netns=HOST,
-        since=MORNING,
-        failures_total=7,
-        exhausted_total=7,
-        lost_events=0,
-        counts=(row,),
-    )
-
-
-__all__ = ["FULL", "findings", "failures", "instant", "key", "known", "status", "watched"]
+def watched(*namespaces: Known | Sample, **others: Any) -> Watched:
+    """Return all that is known, of these namespaces."""
+    given: dict[str, Any] = {
+        "version": "0.0.0",
+        "host": "web-1",
+        "started_at": AT,
+        "now": NOW,
+        "interval_s": 10.0,
+        "namespaces": tuple(
+            one if isinstance(one, Known) else Known(sample=one) for one in namespaces
+        ),
+    }
+    return Watched(**given | others)
