@@ -39,6 +39,9 @@ class Alert(msgspec.Struct, frozen=True):
     ``name`` is the rule, ``subject`` what it is about: a namespace, and a key if there
     is one. ``severity`` as of findings. ``summary`` is a sentence with the figures and
     ``value`` the figure that decides. ``page`` is the page of the documentation.
+    ``netns`` is the name of the namespace, "" for the whole host. ``seen`` is when it
+    was last found to be so, ``ended`` when not any more. Somebody was to be told of it
+    ``tellings`` times, the last time at ``told``.
     """
 
     name: str
@@ -49,6 +52,11 @@ class Alert(msgspec.Struct, frozen=True):
     since: Instant
     value: float | None = None
     page: str = ""
+    netns: str = ""
+    seen: Instant | None = None
+    ended: Instant | None = None
+    told: Instant | None = None
+    tellings: int = 0
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +83,7 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
     ``namespaces`` are in the order in which they were found; those above
     ``namespaces_omitted`` were not looked at. ``missed_samples`` is how many samples in
     a row could not be taken, ``error`` why. ``failures`` come from the trace service.
+    ``told`` are the alerts that somebody has to be told of now.
     Counts with ``_total`` are since ``started_at``.
     """
 
@@ -96,6 +105,7 @@ class Watched(msgspec.Struct, frozen=True, kw_only=True):
     notify_failures_total: int = 0
     trials: tuple[PendingTrial, ...] = ()
     broken_off: tuple[BrokenOff, ...] = ()
+    told: tuple[Alert, ...] = ()
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):

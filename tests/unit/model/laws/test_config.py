@@ -58,7 +58,7 @@ def test_a_default_that_is_written_down_changes_nothing(key):
 def test_each_key_may_be_given_as_an_option(key):
     """An option takes what the file takes, without quotes."""
     typed = key.words[-1] if key.words else HARMLESS.get(key.kind, "x")
-    typed = {"half": "0.4", "warning": "0.7", "critical": "0.9"}.get(key.name, typed)
+    typed = {"half": "0.6", "warning": "0.7", "critical": "0.9"}.get(key.name, typed)
     config = with_options(Config(), (f"{key.section}.{key.name}={typed}",))
     section = getattr(config, key.section)
 
@@ -84,7 +84,7 @@ def test_bounds_are_included_and_end_there(key):
         parse_config(f"[{key.section}]\n{key.name} = {key.least}", "p.toml")
         if (key.name not in {"critical", "warning"})
         else with_options(
-            Config(), ("alerts.half=0.01", "alerts.warning=0.01", "alerts.critical=0.01")
+            Config(), ("alerts.half=0.5", "alerts.warning=0.5", "alerts.critical=0.5")
         )
     )
     told = refusal(f"[{key.section}]\n{key.name} = {key.least - 1}")
@@ -125,7 +125,7 @@ def test_bounds_are_included_and_end_there(key):
             "[serve]\ninterval = nan",
             "p.toml:2: interval: expected a time such as 30s, 5m, 48h, 30d or 2y, got nan.",
         ),
-        ("[alerts]\nwarning = 80", "p.toml:2: warning: expected 0.01 to 1, got 80."),
+        ("[alerts]\nwarning = 80", "p.toml:2: warning: expected 0.5 to 1, got 80."),
         (
             "[alerts]\nwarning = true",
             "p.toml:2: warning: expected a ratio from 0 to 1 such as 0.8, got True.",
@@ -218,10 +218,10 @@ def test_options_of_a_list_make_it_anew():
 def test_thresholds_may_be_moved_together_by_options():
     """Only what all words together give has to be in order."""
     config = with_options(
-        Config(), ("alerts.critical=0.3", "alerts.half=0.1", "alerts.warning=0.2")
+        Config(), ("alerts.critical=0.7", "alerts.half=0.5", "alerts.warning=0.6")
     )
 
-    assert (0.1, 0.2, 0.3) == (
+    assert (0.5, 0.6, 0.7) == (
         config.alerts.half_ratio,
         config.alerts.warning_ratio,
         config.alerts.critical_ratio,
@@ -231,7 +231,7 @@ def test_thresholds_may_be_moved_together_by_options():
 def test_what_holds_from_the_next_start_on_is_known():
     """A reload tells of a new address that it waits, and of nothing else."""
     before = Config()
-    after = with_options(before, ("serve.listen=[::1]:1", "alerts.half=0.4"))
+    after = with_options(before, ("serve.listen=[::1]:1", "alerts.half=0.6"))
 
     assert (key_named("serve", "listen"),) == changed_at_start_only(before, after)
 
