@@ -85,7 +85,7 @@ def as_json_schema(command: str) -> str:
     every: tuple[Mapping[str, type[msgspec.Struct]], ...] = (ANSWERS, ALONE, EVENTS)
     answers = [one[command] for one in every if command in one]
     _, found = msgspec.json.schema_components(answers, ref_template="#/$defs/{name}")
-    shapes = {title: _complete(shape) for title, shape in found.items()}
+    shapes = {title: complete(shape) for title, shape in found.items()}
     names = [answer.__name__ for answer in answers]
     if command not in ALONE and command not in TOGETHER:
         shapes["Namespaces"] = _namespaces(*names)
@@ -107,7 +107,7 @@ def _snapshot() -> str:
     return msgspec.json.format(encoded, indent=2).decode() + "\n"
 
 
-def _complete(shape: dict[str, Any]) -> dict[str, Any]:
+def complete(shape: dict[str, Any]) -> dict[str, Any]:
     """Return the shape of an object in which every field is always there."""
     fields = shape.get("properties")
     if fields is None:
