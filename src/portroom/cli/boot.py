@@ -60,6 +60,7 @@ def boot(
     """
     from portroom.api import boot as asking
     from portroom.cli.output import show
+    from portroom.cli.progress import working
     from portroom.model.facts.questions import BootQuestion
     from portroom.render import boot as screen
 
@@ -67,4 +68,6 @@ def boot(
         raise click.UsageError("--root and --snapshot exclude each other.")
     (where,) = source(None, False, snapshot)
     question = BootQuestion(program=program, root=root, keys=keys)
-    show([asking.boot(question, where)], screen, output=output, plain=plain, pager=True)
+    with working("reading sysctl files"):
+        answer = asking.boot(question, where)
+    show([answer], screen, output=output, plain=plain, pager=True)

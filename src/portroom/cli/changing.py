@@ -188,8 +188,11 @@ def carry_out(plans: Sequence[ChangePlan], output: str, plain: bool, *, dry_run:
         tell_changed(_untouched(plans), output, plain, dry_run=dry_run)
         return
     from portroom.api import change
+    from portroom.cli.progress import working
 
-    tell_changed(change.apply(plans), output, plain)
+    with working("changing settings"):
+        changed = change.apply(plans)
+    tell_changed(changed, output, plain)
 
 
 def _untouched(plans: Sequence[ChangePlan]) -> Changed:

@@ -20,7 +20,9 @@ def confirm(number: int | None, output: str, plain: bool) -> None:
     is taken back, and that is told.
     """
     from portroom.api import change
+    from portroom.cli.progress import working
     from portroom.cli.touched import tell_touched
 
-    journal = change.confirm(number)
+    with working("confirming"):
+        journal = change.confirm(number)
     tell_touched(journal, output, plain, nothing="No trial waits for a confirmation.")

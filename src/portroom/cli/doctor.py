@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from portroom.cli.options import ask, exit_statuses, output_options, source, source_options
+from portroom.cli.options import (
+    ask,
+    exit_statuses,
+    output_options,
+    reading,
+    source,
+    source_options,
+)
+from portroom.cli.progress import working
 
 if TYPE_CHECKING:
     from portroom.api.source import Source
@@ -120,11 +127,14 @@ def _answers(
         if saved and given:
             raise click.UsageError(f"{name} asks the kernel: not with --snapshot.")
     watch_s = unasked_s(rules) if watched_s is None else watched_s
-    if not saved:
-        tell_wait(watch_s)
     # All are read first, so that they share one wait.
-    begun = {id(one): asking.begin(one, settle=probe) for one in sources}
-    return ask(sources, lambda one: begun[id(one)](watch_s))
+    begun = {}
+    with reading(sources) as progress:
+        for one in sources:
+            begun[id(one)] = asking.begin(one, settle=probe)
+            progress.step()
+    with working("watching the counters", seconds=0.0 if saved else watch_s):
+        return ask(sources, lambda one: begun[id(one)](watch_s))
 
 
 def unasked_s(rules: Rules) -> float:
@@ -147,15 +157,6 @@ def chosen(answer: Findings, names: Collection[str]) -> Findings:
         checked=tuple(name for name in answer.checked if name in names),
         unchecked=tuple(name for name in answer.unchecked if name in names),
     )
-
-
-def tell_wait(watch_s: float) -> None:
-    """Tell a person at a terminal what is waited for, if that is a second or more."""
-    from portroom.cli.output import talk
-    from portroom.render.units import duration
-
-    if watch_s >= 1 and sys.stderr and sys.stderr.isatty():
-        talk(f"watching the counters for {duration(watch_s)}")
 
 
 def unchecked(answers: Sequence[Findings]) -> list[str]:

@@ -85,8 +85,8 @@ def explain(
     kernel itself, in a way that sends no packet and stops once two ports are free.
     Needs no root, though root sees more; changes nothing.
     """
-    from portroom.cli.doctor import tell_wait
     from portroom.cli.output import show
+    from portroom.cli.progress import working
 
     question = _question(errno, pid=pid, **words)
     where = _source(netns, snapshot, pid)
@@ -94,9 +94,9 @@ def explain(
     from portroom.api import explain as asking
     from portroom.render import explanation as screen
 
-    if snapshot is None and question.error in asking.ON_THE_PATH:
-        tell_wait(asking.WATCH_S)
-    answer = asking.explain(question, where)
+    waits = snapshot is None and question.error in asking.ON_THE_PATH
+    with working("looking for the cause", seconds=asking.WATCH_S if waits else 0.0):
+        answer = asking.explain(question, where)
     show([answer], screen, output=output, plain=plain, pager=True)
 
 

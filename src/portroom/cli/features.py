@@ -38,10 +38,12 @@ def features(
     """
     from portroom.api import features as asking
     from portroom.cli.output import show
+    from portroom.cli.progress import working
     from portroom.render import features as screen
 
     # A kernel has one answer for all its namespaces, but for a few settings and rights:
     # `--all-netns` would repeat it.
     (one,) = source(netns, False, snapshot)
-    answers = [asking.features(one, names)]
+    with working("asking the kernel"):
+        answers = [asking.features(one, names)]
     show(answers, screen, output=output, plain=plain, pager=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,6 +14,7 @@ from portroom.errors import InvalidRequestError, NotPermittedError, PortroomErro
 
 if TYPE_CHECKING:
     from portroom.api.source import Source
+    from portroom.cli.progress import Progress
     from portroom.model.facts.answers import Answer
     from portroom.model.facts.snapshot import Gap
 
@@ -101,14 +103,25 @@ def ask(sources: Sequence[Source], question: Callable[[Source], Result]) -> list
         PortroomError: No namespace answered; the error is that of the last.
     """
     answers, missed = [], []
-    for one in sources:
-        try:
-            answers.append(question(one))
-        except (InvalidRequestError, NotPermittedError) as error:
-            missed.append(error)
+    with reading(sources) as progress:
+        for one in sources:
+            try:
+                answers.append(question(one))
+            except (InvalidRequestError, NotPermittedError) as error:
+                missed.append(error)
+            progress.step()
     if missed and not answers:
         raise missed[-1]
     return _with_gaps(answers, [*_unseen(sources), *_missed(missed)])
+
+
+def reading(sources: Sequence[Source]) -> AbstractContextManager[Progress]:
+    """Show that some namespaces are read, one after the other."""
+    from portroom.cli.progress import working
+
+    if len(sources) == 1:
+        return working("reading")
+    return working("reading network namespaces", len(sources))
 
 
 def _unseen(sources: Sequence[Source]) -> list[Gap]:
@@ -153,5 +166,7 @@ def source(netns: str | None, all_netns: bool, snapshot: str | None) -> Sequence
     if len(named) > 1:
         raise click.UsageError(f"{named[0]} and {named[1]} exclude each other.")
     from portroom.api.source import open_sources
+    from portroom.cli.progress import working
 
-    return open_sources(netns, all_netns, snapshot)
+    with working("looking for network namespaces" if all_netns else "reading"):
+        return open_sources(netns, all_netns, snapshot)

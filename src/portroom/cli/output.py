@@ -94,6 +94,8 @@ def tell_gaps(answers: Sequence[Any], output: str) -> None:
 
 def talk(sentence: str) -> None:
     """Write a sentence for the person at the terminal to stderr, if somebody reads it."""
+    if drawing := sys.modules.get("portroom.cli.progress"):
+        drawing.clear()
     try:
         sys.stderr.write(f"portroom: {sentence}\n")
         sys.stderr.flush()

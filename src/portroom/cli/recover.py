@@ -23,6 +23,9 @@ def recover(guard: int | None, output: str, plain: bool) -> None:
 
     if guard is not None:
         raise SystemExit(change.guard(guard))
+    from portroom.cli.progress import working
     from portroom.cli.touched import tell_touched
 
-    tell_touched(change.recover(), output, plain, nothing="Nothing to recover.")
+    with working("taking back what did not complete"):
+        journal = change.recover()
+    tell_touched(journal, output, plain, nothing="Nothing to recover.")

@@ -37,9 +37,11 @@ def report(redact: bool, output: str, plain: bool, netns: str | None, snapshot: 
     """
     from portroom.api import report as asking
     from portroom.cli.output import style, write
+    from portroom.cli.progress import working
     from portroom.render import report as screen
 
     (where,) = source(netns, False, snapshot)
-    answer = asking.report(where, redacted=redact, watch_s=WATCHED_S)
+    with working("reading, and watching the counters"):
+        answer = asking.report(where, redacted=redact, watch_s=WATCHED_S)
     text = screen.as_json(answer) if output == "json" else None
     write((text or screen.as_markdown(answer, style(plain=plain))).encode())

@@ -65,14 +65,16 @@ def snapshot(
     from portroom.api import save
     from portroom.cli.files import check_target, write_file
     from portroom.cli.output import write
+    from portroom.cli.progress import working
 
     out = None if out == "-" else out
     _check(out, force, output)
     if out is not None:
         check_target(out, replace=force)
     (where,) = source(netns, False, saved)
-    taken = save.snapshot(where, sessions=sessions, redacted=redact)
-    content = _encoded(taken, output)
+    with working("reading"):
+        taken = save.snapshot(where, sessions=sessions, redacted=redact)
+        content = _encoded(taken, output)
     if out is None:
         write(content)
     else:

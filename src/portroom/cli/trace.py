@@ -122,7 +122,8 @@ def trace(
         tell_begin(question, failures.counts())
         show = _Shown(output, ending, plain=plain, counts_alone=count or socket is not None)
         show.begin(failures.counts())
-        _follow(failures, ending, show, length)
+        with show.waiting(length):
+            _follow(failures, ending, show, length)
         show.end(failures.counts())
     return INTERRUPTED if ending.number == signal.SIGINT else 0
 
@@ -250,6 +251,14 @@ class _Shown:
         if not self._counts_alone:
             headings = {"csv": csv_heading(), "jsonl": ""}
             self._write(headings.get(self._output, self._lines.heading()))
+
+    def waiting(self, length_s: int | None) -> contextlib.AbstractContextManager[object]:
+        """Show that it goes on, where nothing else is told until the end."""
+        from portroom.cli.progress import working
+
+        if not self._counts_alone:
+            return contextlib.nullcontext()
+        return working("watching", seconds=float(length_s or 0))
 
     def add(self, failures: Sequence[Failure]) -> None:
         """Write a line for each failure, all of them at once and without delay."""

@@ -31,12 +31,14 @@ def undo(number: int | None, steps: int | None, dry_run: bool, output: str, plai
     """
     from portroom.api import change
     from portroom.cli.output import talk
+    from portroom.cli.progress import working
     from portroom.cli.touched import tell_touched
 
     if number is not None and steps is not None:
         raise click.UsageError("NUMBER takes back one change alone; --steps goes without it.")
     wanted = steps or 1
-    journal = change.undo(wanted, dry_run, number)
+    with working("taking back"):
+        journal = change.undo(wanted, dry_run, number)
     tell_touched(journal, output, plain, nothing="Nothing to undo.", dry_run=dry_run)
     if (count := len(journal.entries)) < wanted:
         talk(no_more(count, dry_run=dry_run))

@@ -1,7 +1,5 @@
 """`--strict` decides by what was found, and says when it cannot."""
 
-import io
-
 import pytest
 
 from portroom import cli
@@ -9,14 +7,6 @@ from portroom.cli import doctor
 from portroom.model.advice.findings.myths import MYTHS
 from portroom.model.advice.findings.table import FINDINGS
 from tests.unit.render import advice_examples as made
-
-
-class Terminal(io.StringIO):
-    """A stderr that a person reads."""
-
-    def isatty(self):
-        """Say that it is a terminal."""
-        return True
 
 
 @pytest.mark.parametrize(
@@ -49,25 +39,6 @@ def test_a_name_chooses_its_rule():
         actual.unchecked,
     )
     assert every == doctor.chosen(every, ())
-
-
-@pytest.mark.parametrize(
-    ("stream", "watch_s", "expected"),
-    [
-        (Terminal, 1.0, "portroom: watching the counters for 1 s\n"),
-        (Terminal, 0.5, ""),
-        (Terminal, 0.0, ""),
-        (io.StringIO, 60.0, ""),
-    ],
-)
-def test_a_wait_is_told_at_a_terminal(monkeypatch, stream, watch_s, expected):
-    """From a second on, on stderr, and to nobody else."""
-    stderr = stream()
-    monkeypatch.setattr("sys.stderr", stderr)
-
-    doctor.tell_wait(watch_s)
-
-    assert expected == stderr.getvalue()
 
 
 @pytest.mark.parametrize(
