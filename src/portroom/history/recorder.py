@@ -25,7 +25,7 @@ from portroom.history.state_folder import write_state
 from portroom.model.facts.codec import encode
 from portroom.model.facts.config import Recorder
 from portroom.model.facts.sample import Instant
-from portroom.model.facts.snapshot import NetnsId, Snapshot
+from portroom.model.facts.snapshot import Gap, NetnsId, Snapshot
 
 HYSTERESIS_RATIO = 0.05
 """How far below a threshold an occupancy has to fall before it is below."""
@@ -35,6 +35,10 @@ SAME_AGAIN_S = 600.0
 
 LARGEST_KEPT_BYTES = 8 << 20
 """A million sockets are about 3 MiB; what is larger is not kept for what may come."""
+
+MOST_PACKED_SOCKETS = 250_000
+NEAR_RATIO = 0.15
+"""More sockets take 50 ms to pack: their Snapshot before is kept only near a threshold."""
 
 MOST_NAMESPACES = 1000
 
@@ -102,7 +106,8 @@ class FlightRecorder:
         written = [
             file for what in wanted if (file := self._keep(seen, what, packed, snapshot.netns, now))
         ]
-        _remember(seen, packed, is_written=bool(wanted), now=now)
+        is_wanted = not wanted and _may_cross(snapshot, occupancy_ratio, thresholds)
+        _remember(seen, packed if is_wanted else None, now)
         return tuple(written)
 
     def _of(self, netns: NetnsId) -> _Seen:
@@ -245,9 +250,20 @@ def _word(before: int, band: int, thresholds: Sequence[float]) -> str:
     return f"{BELOW}-{thresholds[min(band, len(thresholds) - 1)] * 100:.0f}"
 
 
-def _remember(seen: _Seen, packed: _Packed, *, is_written: bool, now: Instant) -> None:
-    """Keep a Snapshot for what may come, if it is not too large and not written already."""
-    content = b"" if is_written else packed.content()
+def _may_cross(snapshot: Snapshot, ratio: float | None, thresholds: Sequence[float]) -> bool:
+    """Say whether a Snapshot may be the one before a crossing, and is worth to be packed."""
+    groups = snapshot.groups
+    if isinstance(groups, Gap):
+        return True
+    sockets = sum(sum(map(len, table.ports.values())) for table in groups.tables)
+    if sockets <= MOST_PACKED_SOCKETS:
+        return True
+    return ratio is not None and any(abs(one - ratio) <= NEAR_RATIO for one in thresholds)
+
+
+def _remember(seen: _Seen, packed: _Packed | None, now: Instant) -> None:
+    """Keep a Snapshot for what may come, if it is not too large; None for none."""
+    content = b"" if packed is None else packed.content()
     seen.before = content if len(content) <= LARGEST_KEPT_BYTES else b""
     seen.before_at = now
 

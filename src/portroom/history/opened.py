@@ -1,0 +1,75 @@
+"""The database as a reader opens it: another process may write meanwhile, nothing is changed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+
+from portroom.errors import HistoryError
+from portroom.history.schema import ForeignFileError, read_version
+
+BUSY_S = 2.0
+
+CACHE_KIB = 4096
+
+
+@contextlib.contextmanager
+def opened(file: str) -> Iterator[sqlite3.Connection]:
+    """
+    Yield a connection that only reads, all of it at one moment.
+
+    Raises:
+        HistoryError: There is no history, or it cannot be read.
+    """
+    if not os.path.exists(file):  # noqa: PTH110 - Path.exists() raises what may not be looked at
+        raise HistoryError(
+            f"There is no history at {file!r}, or it may not be looked at.",
+            "`portroom serve` keeps one; --history FILE names another.",
+        )
+    try:
+        with contextlib.closing(_connect(file)) as connection:
+            read_version(connection)
+            connection.execute("BEGIN")
+            yield connection
+    except ForeignFileError as error:
+        raise HistoryError(f"The history {file!r} cannot be read: {error}.") from None
+    except (sqlite3.Error, ValueError) as error:
+        raise HistoryError(
+            f"The history {file!r} cannot be read: {str(error)!r}.",
+            "If it is damaged, `portroom serve` sets it aside and begins anew.",
+        ) from None
+
+
+def _connect(file: str) -> sqlite3.Connection:
+    """
+    Return a connection that only reads.
+
+    Raises:
+        sqlite3.Error: It is no database, or may not be read.
+    """
+    from urllib.parse import quote
+
+    path = quote(os.path.abspath(file))  # noqa: PTH100 - Path may hold bytes that quote has not
+    log = f"{file}-wal"
+    # Without a log nobody writes: then it needs no right to make one either.
+    modes = ("mode=ro",) if os.path.exists(log) else ("mode=ro", "mode=ro&immutable=1")  # noqa: PTH110
+    for mode in modes:
+        connection = sqlite3.connect(
+            f"file:{path}?{mode}", timeout=BUSY_S, isolation_level=None, uri=True
+        )
+        try:
+            for setting in (f"cache_size = -{CACHE_KIB}", "temp_store = MEMORY"):
+                connection.execute(f"PRAGMA {setting}")
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            connection.close()
+            if mode == modes[-1]:
+                raise
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise AssertionError("unreachable")
