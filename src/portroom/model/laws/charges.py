@@ -1,0 +1,140 @@
+"""To whom the TIME_WAITs of a key are charged, and how sure that is.
+
+``seen`` are those that were known, by the kernel's own number of the connection, when
+sockets were last looked at one by one. What ended since then is ``inferred``: to who had
+its port, else to those whose other TIME_WAITs are known, else to the only one who was
+seen on the key. The rest is ``unknown``. Nothing is asserted that was not seen.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import compress
+from operator import not_
+from typing import NamedTuple
+
+from portroom.model.facts.sample import INFERRED, SEEN, UNKNOWN, Charge
+from portroom.model.facts.sockets import Owner
+from portroom.model.laws.owner_memory import Remembered, likeness
+from portroom.model.laws.time_wait import CLOCK_MARGIN_MS, TIME_WAIT_MS
+
+MOST_CHARGES = 20
+"""Charges of one key; where more processes left TIME_WAITs, those alike are taken together."""
+
+
+class Ended(NamedTuple):
+    """TIME_WAITs of one key: how many by the number of who was seen, or had their port."""
+
+    seen: Counter[int]
+    guessed: Counter[int]
+    rest: int
+
+
+def sort_ended(
+    parts: Iterable[tuple[Sequence[int], Sequence[int]]], known: Remembered, looked_ms_ago: float
+) -> Ended:
+    """
+    Return whose the TIME_WAITs of a key are, as far as memory tells.
+
+    One that ended before sockets were looked at was in TIME_WAIT then, so that it is
+    the one remembered as ended. One that ended since was alive then, or did not exist.
+
+    Args:
+        parts: Local ports, and the milliseconds until each ends; empty if not known.
+        known: The connections with an owner when sockets were last looked at.
+        looked_ms_ago: How long ago that was, below zero if it was after.
+    """
+    pairs = list(zip(known.ports, known.owners, strict=True))
+    of_ended = dict(compress(pairs, known.ended)).get
+    of_alive = dict(compress(pairs, map(not_, known.ended))).get
+    limit_ms = TIME_WAIT_MS - max(0.0, looked_ms_ago + CLOCK_MARGIN_MS)
+    seen: Counter[int | None] = Counter()
+    guessed: Counter[int | None] = Counter()
+    for ports, times in parts:
+        if looked_ms_ago <= 0:
+            seen.update(map(of_ended, ports))
+        elif times:
+            seen.update(map(of_ended, compress(ports, map(limit_ms.__ge__, times))))
+            guessed.update(map(of_alive, compress(ports, map(limit_ms.__lt__, times))))
+        else:
+            guessed.update(map(of_alive, ports))
+    rest = seen.pop(None, 0) + guessed.pop(None, 0)
+    return Ended(_numbers(seen), _numbers(guessed), rest)
+
+
+def _numbers(counted: Counter[int | None]) -> Counter[int]:
+    """Return counts of owners that are known."""
+    return Counter({number: count for number, count in counted.items() if number})
+
+
+def charges(ended: Ended, people: Mapping[int, Owner], here: Collection[int]) -> tuple[Charge, ...]:
+    """
+    Return to whom the TIME_WAITs of one key are charged, most first.
+
+    Args:
+        ended: Whose they are.
+        people: Processes by number.
+        here: Numbers of all who were seen on this key lately.
+    """
+    inferred, unknown = _infer(ended, here)
+    every = [
+        *_fold(ended.seen, people, SEEN, at_most=MOST_CHARGES),
+        *_fold(inferred, people, INFERRED, at_most=0),
+    ]
+    every.sort(key=lambda charge: -charge.sockets)
+    cut = every[MOST_CHARGES:]
+    unknown += sum(charge.sockets for charge in cut)
+    rest = (Charge(None, unknown, UNKNOWN),) if unknown else ()
+    return (*every[:MOST_CHARGES], *rest)
+
+
+def _infer(ended: Ended, here: Collection[int]) -> tuple[Counter[int], int]:
+    """Return to whom the rest is charged without proof, and how many to nobody."""
+    known = ended.seen + ended.guessed
+    if not known and len(here) == 1:
+        known = Counter(here)
+    if not known:
+        return ended.guessed, ended.rest
+    return ended.guessed + _shares(ended.rest, known), 0
+
+
+def _shares(count: int, weights: Counter[int]) -> Counter[int]:
+    """
+    Return a count divided by weights, the whole of it.
+
+    >>> _shares(10, Counter({1: 3, 2: 1}))
+    Counter({1: 8, 2: 2})
+    """
+    total = weights.total()
+    found: Counter[int] = Counter()
+    given = passed = 0
+    for number, weight in weights.most_common():
+        passed += weight
+        # Rounded sums, so that no part gets lost.
+        upto = (2 * count * passed + total) // (2 * total)
+        found[number] = upto - given
+        given = upto
+    return found
+
+
+def _fold(
+    counted: Counter[int], people: Mapping[int, Owner], certainty: str, *, at_most: int
+) -> list[Charge]:
+    """Return charges, those of processes that are alike as one where they are too many."""
+    places: dict[tuple[object, ...] | int, list[tuple[int, Owner]]] = {}
+    many = len(counted) > at_most
+    for number, sockets in counted.items():
+        owner = people.get(number)
+        if owner is not None and sockets:
+            place = likeness(owner) if many else number
+            places.setdefault(place, []).append((sockets, owner))
+    return [
+        Charge(_newest(entries), sum(sockets for sockets, _ in entries), certainty)
+        for entries in places.values()
+    ]
+
+
+def _newest(entries: Sequence[tuple[int, Owner]]) -> Owner:
+    """Return the youngest process of some that are alike."""
+    return max((owner for _, owner in entries), key=lambda owner: (owner.start_time, owner.pid))
