@@ -17,7 +17,7 @@ import msgspec
 
 from portroom.model.facts.answers import Answer, Status
 from portroom.model.facts.failure import FailureCounts
-from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
+from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap, not_looked_at
 from portroom.model.facts.sample import FULL, Forecast, Sample
 from portroom.model.facts.watched import Known, Watched
 from portroom.model.facts.watched_answers import (
@@ -92,7 +92,7 @@ def _status_fields(sample: Sample, full: Status | None) -> dict[str, Any]:
     if full is not None and full.taken_at == sample.taken_at:
         return {name: getattr(full, name) for name in Status.__struct_fields__ if name not in own}
     fields = _header(sample)
-    fields["gaps"] = (*sample.gaps, *_gaps_of(full, OF_FULL_SAMPLE))
+    fields["gaps"] = (*sample.gaps, *_gaps_of_full(full))
     fields |= {
         "range": sample.range,
         "tightest": sample.keys[:TIGHTEST],
@@ -235,10 +235,11 @@ def _header(sample: Sample) -> dict[str, Any]:
     return {name: getattr(sample, name) for name in Answer.__struct_fields__}
 
 
-def _gaps_of(answer: Answer | None, fields: frozenset[str]) -> tuple[Gap, ...]:
-    """Return the gaps of an answer that make some of its fields uncertain."""
-    found = () if answer is None else answer.gaps
-    return tuple(gap for gap in found if not fields.isdisjoint(gap.affects))
+def _gaps_of_full(full: Status | None) -> tuple[Gap, ...]:
+    """Return what the last full sample left uncertain of its own fields."""
+    if full is None:
+        return (not_looked_at("full sample", *sorted(OF_FULL_SAMPLE)),)
+    return tuple(gap for gap in full.gaps if not OF_FULL_SAMPLE.isdisjoint(gap.affects))
 
 
 def _page(items: Sequence[Item], limit: int, offset: int) -> tuple[Item, ...]:
