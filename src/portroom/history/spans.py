@@ -124,8 +124,8 @@ def _segments(
             since = max(since, ends[finer][1])
         first = min(ends[each][0] for each in LEVELS[: place + 1])
         for longer in LEVELS[place + 1 :]:
-            # Of a span that begins before, the end is told twice rather than never.
-            found.insert(0, (longer, 0, first))
+            # A span that reaches beyond is left out: what it has of later is told finer.
+            found.insert(0, (longer, 0, first - longer.span_ms + 1))
             first = min(first, ends[longer][0])
         for each, begin_ms, end_ms in found:
             begin, end = max(begin_ms, one.begin_ms), min(end_ms, one.end_ms + 1)
