@@ -21,6 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "Findings, each with evidence and remedy."),
     "features": ("features", "What this kernel can tell, and what it cannot."),
     "trace": ("trace", "Failed connects and binds, as they happen."),
+    "serve": ("serve", "Stay on: sample, remember, answer by HTTP, and warn."),
+    "history": ("history", "What was seen, and what happened meanwhile."),
+    "metrics": ("metrics", "The metrics once, for cron and node_exporter."),
+    "check": ("check", "A monitoring plugin: one line with perfdata."),
     "set": ("set", "Change settings, with a plan before and a way back."),
     "plan": ("plan", "What `set` would write, kept in a file."),
     "apply": ("apply", "Carry out a plan that was kept."),
@@ -37,8 +41,14 @@ Of each command the module in this room, whose attribute is named alike, and
 the first line of its help: `--help` imports none of them.
 """
 
-SILENT = frozenset({"set", "apply", "confirm", "undo", "recover", "completion"})
-"""Commands that tell nothing of what is to be recovered: those that change do it themselves."""
+PLUGIN = "check"
+"""A monitoring system reads its line and its exit status."""
+
+SILENT = frozenset({"set", "apply", "confirm", "undo", "recover", "completion", "serve", PLUGIN})
+"""
+Commands that tell nothing of what is to be recovered: those that change do it
+themselves, the daemon says it in its log, and a monitoring system reads one line.
+"""
 
 DRY = "--dry-run"
 """With it they only read, too."""
@@ -93,11 +103,8 @@ class Commands(click.Group):
         try:
             return super().parse_args(ctx, list(words))
         except click.NoSuchOption as error:
-            raise click.UsageError(
-                f"{error.option_name!r} stands before a command: options follow it, "
-                f"as in `{_in_order(words)}`",
-                ctx,
-            ) from None
+            _end_plugin(words, error.option_name)
+            raise click.UsageError(_before(words, error.option_name), ctx) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that is called, and tell what is to be recovered, if it only reads."""
@@ -145,8 +152,26 @@ def _tell_left_over(name: str | None, *, is_dry: bool) -> None:
             talk(sentence)
 
 
+def _before(words: Sequence[str], option: str) -> str:
+    """Return what is wrong with an option before the command."""
+    return f"{option!r} stands before a command: options follow it, as in `{_in_order(words)}`"
+
+
+def _end_plugin(words: Sequence[str], option: str) -> None:
+    """End `check` as it ends itself: to a monitoring system exit status 2 is an alarm."""
+    if _called(words) == PLUGIN:
+        from portroom.cli.check import Line
+
+        Line().end_unknown(_before(words, option))
+
+
+def _called(words: Sequence[str]) -> str:
+    """Return the command that is meant, wherever it stands."""
+    return next((word for word in words if word in COMMANDS), FIRST)
+
+
 def _in_order(words: Sequence[str]) -> str:
     """Return the command line with its command first."""
-    command = next((word for word in words if word in COMMANDS), FIRST)
+    command = _called(words)
     rest = [word for word in words if word != command]
     return " ".join(["portroom", command, *rest])
