@@ -1,7 +1,7 @@
 """Files that the user named: the only place of this room that writes one.
 
 Rules of this file: a file is whole or not there; nothing is replaced unasked;
-nobody but the user can read it.
+nobody but the user can read it, unless it is made for others.
 """
 
 from __future__ import annotations
@@ -27,16 +27,22 @@ REPLACE_HINT = "Give --force to replace it."
 
 
 def write_file(
-    path: str, content: bytes, *, replace: bool = False, hint: str = REPLACE_HINT
+    path: str,
+    content: bytes,
+    *,
+    replace: bool = False,
+    hint: str = REPLACE_HINT,
+    mode: int = MODE,
 ) -> None:
     """
-    Write a file of mode 0600, all of it or nothing.
+    Write a file, all of it or nothing.
 
     Args:
         path: Where; its folder must exist.
         content: All its bytes.
         replace: Take the place of a regular file that is there already.
         hint: What to do where one is there already.
+        mode: Who may read it.
 
     Raises:
         InvalidRequestError: Something is there that may not be replaced.
@@ -48,7 +54,7 @@ def write_file(
     target = Path(path)
     draft = target.with_name(f".portroom-{os.urandom(8).hex()}.tmp")
     try:
-        _write_draft(draft, content)
+        _write_draft(draft, content, mode)
         _put_in_place(draft, target, replace=replace)
     except FileExistsError:
         raise _exists(target, hint) from None
@@ -59,9 +65,17 @@ def write_file(
             draft.unlink()
 
 
-def check_target(path: str, *, replace: bool, hint: str = REPLACE_HINT) -> None:
+def check_target(
+    path: str, *, replace: bool, hint: str = REPLACE_HINT, option: str = "--out"
+) -> None:
     """
     Refuse a name that may not be written to, before any work is done.
+
+    Args:
+        path: Where.
+        replace: Whether a regular file may be there.
+        hint: What to do where one is there already.
+        option: What the name was given by.
 
     Raises:
         InvalidRequestError: Something is there that may not be replaced.
@@ -76,7 +90,7 @@ def check_target(path: str, *, replace: bool, hint: str = REPLACE_HINT) -> None:
     if not stat.S_ISREG(kind) and not stat.S_ISLNK(kind):
         raise InvalidRequestError(
             f"{str(target)!r} is not a regular file.",
-            hint="Leave --out away to write to standard output.",
+            hint=f"Leave {option} away to write to standard output.",
         )
     if not replace:
         raise _exists(target, hint)
@@ -87,11 +101,11 @@ def _exists(target: Path, hint: str) -> InvalidRequestError:
     return InvalidRequestError(f"{str(target)!r} exists already.", hint)
 
 
-def _write_draft(draft: Path, content: bytes) -> None:
+def _write_draft(draft: Path, content: bytes, mode: int) -> None:
     """Write a new file, down to the disk."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(draft, flags, MODE), "wb") as file:
-        os.fchmod(file.fileno(), MODE)
+        os.fchmod(file.fileno(), mode)
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

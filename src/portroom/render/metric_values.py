@@ -65,7 +65,7 @@ def _of_daemon(view: View) -> Values:
     instants = [known.sample.instant.at.timestamp() for known in watched.namespaces]
     yield "build_info", (watched.version,), 1
     yield "start_timestamp_seconds", (), watched.started_at.timestamp()
-    yield "interval_seconds", (), watched.interval_s
+    yield "interval_seconds", (), watched.interval_s or None
     yield "last_sample_timestamp_seconds", (), max(instants, default=None)
     yield "sample_duration_seconds", (), _sum(known.sample.duration_s for known in view.fresh)
     yield "samples_total", (), watched.samples_total
