@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "history": ("history", "What was seen, and what happened meanwhile."),
     "metrics": ("metrics", "The metrics once, for cron and node_exporter."),
     "check": ("check", "A monitoring plugin: one line with perfdata."),
+    "alerts": ("alerts", "What alerts there are, and whether they reach you."),
     "set": ("set", "Change settings, with a plan before and a way back."),
     "plan": ("plan", "What `set` would write, kept in a file."),
     "apply": ("apply", "Carry out a plan that was kept."),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from msgspec import structs
+
 from portroom.model.advice import alert_rules as look
 from portroom.model.advice.alert_rules import Cases
-from portroom.model.facts.answers import CRITICAL, INFO, WARNING
+from portroom.model.facts.alert_rules import AlertRuleTold
+from portroom.model.facts.answers import CRITICAL, INFO, SEVERITIES, WARNING
 from portroom.model.facts.config import Alerts
 from portroom.model.facts.watched import Known, Watched
 
@@ -19,7 +22,8 @@ class AlertRule(NamedTuple):
     A rule: its name, severity and title, the function that looks, and Prometheus' name.
 
     One of ``of_netns`` and ``of_host`` is there: what is asked about each namespace, or
-    about the host once. ``needs_keys`` says that it looks at the keys of the newest
+    about the host once. ``when`` is a clause about its threshold, with fields of the
+    configuration. ``needs_keys`` says that it looks at the keys of the newest
     sample, which may be too old or hidden. ``silenced_by`` are graver rules: while one fires about the
     same thing, this one is not told. ``for_s`` is how long it has to last, None as
     configured; ``unseen_s`` for how long an alert outlasts that nobody can look.
@@ -28,6 +32,7 @@ class AlertRule(NamedTuple):
     name: str
     severity: str
     title: str
+    when: str
     prometheus: str
     of_netns: Callable[[Watched, Known, Alerts], Cases] | None = None
     of_host: Callable[[Watched, Alerts], Cases] | None = None
@@ -52,6 +57,7 @@ RULES: tuple[AlertRule, ...] = (
         "key_critical",
         CRITICAL,
         "A destination has hardly a port left",
+        "at least {critical_ratio:g} of the ports of a key are surely held",
         "PortroomKeyCritical",
         of_netns=look.above("critical_ratio"),
         needs_keys=True,
@@ -60,6 +66,7 @@ RULES: tuple[AlertRule, ...] = (
         "failed_connects",
         CRITICAL,
         "Connects fail for want of a local port",
+        "a connect or bind failed within five minutes for want of a local port",
         "PortroomFailedConnects",
         of_host=look.failed_connects,
         for_s=0.0,
@@ -69,6 +76,7 @@ RULES: tuple[AlertRule, ...] = (
         "trial_overdue",
         CRITICAL,
         "A trial expired and was not taken back",
+        "a trial expired and nobody takes it back",
         "PortroomTrialOverdue",
         of_host=look.trial_overdue,
         for_s=0.0,
@@ -77,6 +85,7 @@ RULES: tuple[AlertRule, ...] = (
         "key_tight",
         WARNING,
         "A destination has few ports left",
+        "at least {warning_ratio:g} of the ports of a key are surely held",
         "PortroomKeyTight",
         of_netns=look.above("warning_ratio"),
         needs_keys=True,
@@ -86,6 +95,7 @@ RULES: tuple[AlertRule, ...] = (
         "exhaustion_forecast",
         WARNING,
         "A destination will soon have no port left",
+        "a key is foreseen, with medium or high confidence, to be full within {forecast_s:g} s",
         "PortroomExhaustionForecast",
         of_netns=look.forecast,
         needs_keys=True,
@@ -95,6 +105,7 @@ RULES: tuple[AlertRule, ...] = (
         "in_doubt",
         WARNING,
         "A destination may have few ports left, in doubt",
+        "only with the ports in doubt a key is over {warning_ratio:g} or {critical_ratio:g}",
         "PortroomInDoubt",
         of_netns=look.in_doubt,
         needs_keys=True,
@@ -104,6 +115,7 @@ RULES: tuple[AlertRule, ...] = (
         "drift",
         WARNING,
         "A setting is not what the next boot gives",
+        "the next boot gives a setting another value",
         "PortroomDrift",
         of_netns=look.drift,
     ),
@@ -111,6 +123,7 @@ RULES: tuple[AlertRule, ...] = (
         "collision",
         WARNING,
         "A listener stands inside the ephemeral range",
+        "a port that somebody listens on is one that the kernel may choose",
         "PortroomCollision",
         of_netns=look.collision,
     ),
@@ -118,6 +131,7 @@ RULES: tuple[AlertRule, ...] = (
         "change_broken_off",
         WARNING,
         "A change was broken off",
+        "a crash left a change half done",
         "PortroomChangeBrokenOff",
         of_host=look.change_broken_off,
     ),
@@ -125,6 +139,7 @@ RULES: tuple[AlertRule, ...] = (
         "history_degraded",
         WARNING,
         "What is seen is not remembered",
+        "samples cannot be written down",
         "PortroomHistoryDegraded",
         of_host=look.history_degraded,
     ),
@@ -132,6 +147,7 @@ RULES: tuple[AlertRule, ...] = (
         "sampling_failing",
         WARNING,
         "Samples cannot be taken",
+        "three samples in a row could not be taken",
         "PortroomSamplingFailing",
         of_host=look.sampling_failing,
         for_s=0.0,
@@ -140,6 +156,7 @@ RULES: tuple[AlertRule, ...] = (
         "key_half",
         INFO,
         "A destination is half full",
+        "at least {half_ratio:g} of the ports of a key are surely held",
         "PortroomKeyHalf",
         of_netns=look.above("half_ratio"),
         needs_keys=True,
@@ -149,6 +166,7 @@ RULES: tuple[AlertRule, ...] = (
         "trial_pending",
         INFO,
         "A change waits for its confirmation",
+        "a change waits for its confirmation",
         "PortroomTrialPending",
         of_host=look.trial_pending,
         silenced_by=("trial_overdue",),
@@ -156,3 +174,30 @@ RULES: tuple[AlertRule, ...] = (
     ),
 )
 """The gravest first: a rule comes after those that silence it."""
+
+
+def rule_named(name: str) -> AlertRule | None:
+    """
+    Return a rule by its name, None where there is none.
+
+    >>> rule_named("drift").prometheus
+    'PortroomDrift'
+    """
+    return next((rule for rule in RULES if rule.name == name), None)
+
+
+def told(rule: AlertRule, config: Alerts) -> AlertRuleTold:
+    """Return a rule with the thresholds that a configuration gives it."""
+    is_on = getattr(config, rule.name, True) is not False
+    is_grave = SEVERITIES.index(rule.severity) <= SEVERITIES.index(config.least_severity)
+    return AlertRuleTold(
+        name=rule.name,
+        severity=rule.severity,
+        title=rule.title,
+        when=rule.when.format(**structs.asdict(config)),
+        for_s=config.for_s if rule.for_s is None else rule.for_s,
+        is_on=is_on,
+        is_sent=is_on and is_grave,
+        prometheus=rule.prometheus,
+        page=page(rule.name),
+    )

@@ -3,7 +3,7 @@
 Rules of this file:
 
 - pure: the alerts before and what is known now give the alerts after;
-- an alert is known by its rule, its namespace and its subject;
+- an alert is known by its rule and its subject, which begins with the namespace;
 - time is that of the boot; between two boots there is only the wall clock;
 - nobody is told twice of the same, unless it lasts for ``repeat_s``; nobody is told
   of an end who was not told of the beginning.
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from portroom.model.advice.alert_rules import UNSEEN, Case, Cases
-from portroom.model.advice.alert_table import RULES, AlertRule, page
+from portroom.model.advice.alert_table import RULES, AlertRule, page, rule_named
 from portroom.model.facts.answers import SEVERITIES
 from portroom.model.facts.config import Alerts
 from portroom.model.facts.sample import Instant
@@ -30,7 +30,7 @@ MOST_SUBJECTS = 5
 ENDED_KEPT_S = 3600.0
 """For how long an alert that ended is still shown, and its end still sent."""
 
-Identity = tuple[str, str, str]
+Identity = tuple[str, str]
 
 
 class AlertsStep(NamedTuple):
@@ -68,7 +68,7 @@ def step(before: Sequence[Alert], watched: Watched, config: Alerts) -> AlertsSte
 
 def identity(alert: Alert) -> Identity:
     """Return what tells an alert from all others."""
-    return alert.name, alert.netns, alert.subject
+    return alert.name, alert.subject
 
 
 def _scopes(watched: Watched, config: Alerts) -> Iterator[_Scope]:
@@ -99,7 +99,7 @@ def _of_scope(
     if scope.cases is None:
         yield from filter(None, (_unseen(one, rule.unseen_s, now) for one in mine.values()))
         return
-    cases = {case.subject: case for case in scope.cases}
+    cases = {case.subject: case for case in _named(scope)}
     begun = _without_alert(cases, mine)
     for one in mine.values():
         # What begins anew takes the place of what ended.
@@ -108,6 +108,12 @@ def _of_scope(
             yield after
     for case in begun.values():
         yield _begun(case, rule, scope.netns, now, config)
+
+
+def _named(scope: _Scope) -> Iterator[Case]:
+    """Yield the cases, each with the namespace before its subject."""
+    for case in scope.cases or ():
+        yield case._replace(subject=f"{scope.netns}: {case.subject}") if scope.netns else case
 
 
 def _without_alert(cases: dict[str, Case], mine: dict[str, Alert]) -> dict[str, Case]:
@@ -178,7 +184,7 @@ def _unseen(alert: Alert, unseen_s: float, now: Instant) -> Alert | None:
 
 def _without_scope(alert: Alert, watched: Watched) -> Alert | None:
     """Return an alert about a namespace that is not there, or could not be looked at."""
-    rule = next((rule for rule in RULES if rule.name == alert.name), None)
+    rule = rule_named(alert.name)
     if rule is None:
         return None
     is_unknown = not watched.namespaces or watched.error or watched.namespaces_omitted
@@ -224,5 +230,5 @@ def _is_silenced(alert: Alert, firing: set[Identity]) -> bool:
     """Say whether a graver alert about the same thing fires."""
     if alert.state != FIRING:
         return False
-    rule = next(rule for rule in RULES if rule.name == alert.name)
-    return any((name, alert.netns, alert.subject) in firing for name in rule.silenced_by)
+    rule = rule_named(alert.name)
+    return rule is not None and any((name, alert.subject) in firing for name in rule.silenced_by)

@@ -111,18 +111,6 @@ def value_of(config: Config, key: ConfigKey) -> Any:
     return getattr(getattr(config, key.section), key.field)
 
 
-def changed_at_start_only(before: Config, after: Config) -> tuple[ConfigKey, ...]:
-    """
-    Return the keys whose values differ and hold only from the next start on.
-
-    >>> after = with_options(Config(), ("serve.listen=127.0.0.1:1", "serve.interval=5s"))
-    >>> [key.name for key in changed_at_start_only(Config(), after)]
-    ['listen']
-    """
-    fixed = (key for key in KEYS if not key.reloads)
-    return tuple(key for key in fixed if value_of(before, key) != value_of(after, key))
-
-
 def _with_tables(config: Config, tables: dict[str, Any], text: str, where: str) -> Config:
     """Return the configuration with each value of the file."""
     for section, table in tables.items():

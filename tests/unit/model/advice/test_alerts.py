@@ -387,7 +387,7 @@ def test_rules_stand_in_the_order_of_their_severity():
 def test_whatever_happens_beginnings_and_ends_are_told_in_turn(moments, for_s):
     """No end without a beginning, none told twice, and no two alerts of one thing."""
     alerts, seconds = (), 0
-    seen: dict[tuple[str, str, str], str] = {}
+    seen: dict[tuple[str, str], str] = {}
     for wait_s, held, doubtful, is_read in moments:
         seconds += wait_s
         now = instant(seconds)

@@ -9,8 +9,6 @@ from portroom.errors import InvalidRequestError
 from portroom.model.facts.config import COUNT, DURATION, KEYS, RATIO, SIZE, SWITCH, TEXT, Config
 from portroom.model.laws.config import (
     SECTIONS,
-    changed_at_start_only,
-    key_named,
     parse_config,
     value_of,
     with_options,
@@ -226,14 +224,6 @@ def test_thresholds_may_be_moved_together_by_options():
         config.alerts.warning_ratio,
         config.alerts.critical_ratio,
     )
-
-
-def test_what_holds_from_the_next_start_on_is_known():
-    """A reload tells of a new address that it waits, and of nothing else."""
-    before = Config()
-    after = with_options(before, ("serve.listen=[::1]:1", "alerts.half=0.6"))
-
-    assert (key_named("serve", "listen"),) == changed_at_start_only(before, after)
 
 
 @given(st.text(max_size=200))
