@@ -28,6 +28,7 @@ from portroom.model.facts.explanation import Explanation
 from portroom.model.facts.failure import Failure, FailureCounts
 from portroom.model.facts.features import FeaturesAnswer
 from portroom.model.facts.journal import Changed, Journal
+from portroom.model.facts.report import Report
 
 ANSWERS: dict[str, type[Answer]] = {
     "boot": Boot,
@@ -46,6 +47,7 @@ ANSWERS: dict[str, type[Answer]] = {
     "undo": Journal,
     "recover": Journal,
     "journal": Journal,
+    "report": Report,
 }
 """The answer of each command, by the command's name."""
 
@@ -56,7 +58,18 @@ EVENTS: dict[str, type[msgspec.Struct]] = {"trace": Failure}
 """What a command tells as it happens: a line of ``-o jsonl``, after the header."""
 
 TOGETHER = frozenset(
-    {"explain", "features", "trace", "set", "apply", "confirm", "undo", "recover", "journal"}
+    {
+        "explain",
+        "features",
+        "trace",
+        "set",
+        "apply",
+        "confirm",
+        "undo",
+        "recover",
+        "journal",
+        "report",
+    }
 )
 """Commands with one answer, however many namespaces it is about."""
 
