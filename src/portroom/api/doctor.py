@@ -22,7 +22,7 @@ from portroom.model.advice.doctor import diagnose
 from portroom.model.advice.findings.parts import needs_every_range
 from portroom.model.advice.findings.programs import suspects
 from portroom.model.facts.answers import Findings
-from portroom.model.facts.gaps import Gap
+from portroom.model.facts.gaps import NOT_LOOKED_AT, Gap
 from portroom.model.facts.ports import PortSet
 from portroom.model.facts.scene import Probed, Pulse, Scene
 from portroom.model.facts.snapshot import Counters, Snapshot
@@ -47,6 +47,9 @@ UNSETTLED = Gap(
     "whether these programs bind before they connect stays in doubt",
     AFFECTS,
 )
+
+OWNERS_UP_TO = 5_000
+"""TCP sockets up to which owners are looked for again and again: some 30 ms."""
 
 STAYING = frozenset({TcpState.LISTEN, TcpState.BOUND_INACTIVE, TcpState.CLOSE_WAIT})
 
@@ -89,13 +92,14 @@ def look_around(source: Live, earlier: Pulse | None = None) -> Scene:
     Read what the rules need, on the thread that is in the namespace of *source*.
 
     For who looks again and again: the scene's ``before`` is the pulse to give the
-    next time as *earlier*; nobody waits for a second one.
+    next time as *earlier*; nobody waits for a second one, and owners are looked for
+    only while that is cheap.
 
     Args:
         source: The namespace.
         earlier: Its counters some time ago; None leaves what they tell unchecked.
     """
-    scene = _seen(source, settle=False)
+    scene = _seen(source, settle=False, owners_up_to=OWNERS_UP_TO)
     if earlier is None:
         return scene
     return msgspec.structs.replace(scene, before=earlier, after=scene.before)
@@ -121,12 +125,19 @@ def _saved(source: Saved, *, settle: bool) -> Scene:
     return with_keys(Scene(read=source.snapshot))
 
 
-def _seen(source: Live, *, settle: bool) -> Scene:
-    """Read the scene in the namespace of the calling thread."""
+def _seen(source: Live, *, settle: bool, owners_up_to: int | None = None) -> Scene:
+    """
+    Read the scene in the namespace of the calling thread.
+
+    Args:
+        source: The namespace.
+        settle: Let the kernel itself settle which programs bind before they connect.
+        owners_up_to: TCP sockets up to which owners are looked for; None always does.
+    """
     before = reading.pulse()
     boots_here = source.known is None or source.known.kind == "host"
     read = source.take(Wanted(groups=True, all_ports=True, boot=boots_here, times=True))
-    scene = with_keys(Scene(read=_with_sockets(_with_owners(read)), before=before))
+    scene = with_keys(Scene(read=_with_sockets(_with_owners(read, owners_up_to)), before=before))
     scene = msgspec.structs.replace(
         scene,
         around=read_surroundings(read.netns, reading.owners_of(scene.read)),
@@ -150,10 +161,15 @@ def _watched(scene: Scene, watch_s: float) -> Scene:
     return msgspec.structs.replace(scene, after=reading.later_pulse(scene.before, watch_s))
 
 
-def _with_owners(read: Snapshot) -> Snapshot:
-    """Return a Snapshot with the owners of its tightest keys."""
+def _with_owners(read: Snapshot, up_to: int | None = None) -> Snapshot:
+    """Return a Snapshot with the owners of its tightest keys, unless too many are in use."""
     if isinstance(read.settings, Gap):
         return read
+    counters = read.counters
+    in_use = 0 if isinstance(counters, Gap) else counters.tcp_inuse + counters.tcp6_inuse
+    if up_to is not None and in_use > up_to:
+        gap = Gap("owners", f"{NOT_LOOKED_AT}: {in_use} sockets, ask portroom doctor", AFFECTS)
+        return msgspec.structs.replace(read, owners=gap)
     keys = find_keys(read, KeysWanted(limit=TIGHTEST))
     owners = read_key_owners(keys.measured, read.settings.ephemeral, read.netns)
     return msgspec.structs.replace(read, owners=owners)
