@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from portroom.api.alerts import checked_addresses
 from portroom.api.configuration import configuration
 from portroom.daemon.log import Log
 from portroom.errors import PortroomError
@@ -27,12 +28,14 @@ class Origin(NamedTuple):
 
     def read(self) -> Config:
         """
-        Return the configuration as it is now.
+        Return the configuration as it is now, with addresses that can be used.
 
         Raises:
             PortroomError: It cannot be read, or not be.
         """
-        return configuration(self.file, self.words)
+        config = configuration(self.file, self.words)
+        checked_addresses(config.alerts)
+        return config
 
 
 def reloaded(origin: Origin, holding: Config, log: Log) -> Config:

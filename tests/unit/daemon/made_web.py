@@ -109,15 +109,17 @@ class Web:
         config: What holds.
         token: What others than loopback must show.
         address: Where it listens.
+        file: Where the history lies.
     """
 
-    def __init__(self, told=None, config=None, token=None, address="127.0.0.1"):
+    def __init__(self, told=None, config=None, token=None, address="127.0.0.1", file="/no/history"):
         self.bugs: list[str] = []
         self.board = Board()
         self.socket = socket.create_server((address, 0), backlog=128)
         self.port = self.socket.getsockname()[1]
         self.address = address
         self.url = f"http://{address}:{self.port}"
+        self._file = file
         self._told, self._config, self._token = told, config or Config(), token
         self._stop = asyncio.Event()
         self._loop = asyncio.new_event_loop()
@@ -133,7 +135,9 @@ class Web:
         """Answer until told to stop; tasks that are left are ended."""
         if self._told is not None:
             self.board.publish(self._told)
-        app = application(self.board, self._config, self._token, "", self._stop, self.bugs.append)
+        app = application(
+            self.board, self._config, self._token, self._file, self._stop, self.bugs.append
+        )
         self._loop.call_soon(self._is_up.set)
         await serve(app, [self.socket], self._stop)
         for task in asyncio.all_tasks() - {asyncio.current_task()}:

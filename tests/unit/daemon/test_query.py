@@ -17,7 +17,6 @@ PAGED = (NETNS, LIMIT, OFFSET)
         (b"", {"netns": None, "limit": 100, "offset": 0}),
         (b"limit=1000&offset=7", {"netns": None, "limit": 1000, "offset": 7}),
         (b"netns=docker%3A3f2a", {"netns": "docker:3f2a", "limit": 100, "offset": 0}),
-        (b"netns=caf%C3%A9", {"netns": "caf\xe9", "limit": 100, "offset": 0}),
     ],
 )
 def test_parameters_have_types_and_defaults(query, expected):
@@ -48,6 +47,7 @@ def test_times_are_written_as_in_the_configuration():
         (b"netns=", "expected a text of 1 to 300"),
         (b"netns=a%00b", "printable"),
         (b"netns=a%0Ab", "printable"),
+        (b"netns=caf%C3%A9", "printable"),
         (b"netns=%E2%80%AEabc", "printable"),
         (b"netns=" + b"a" * 301, "expected a text"),
         (b"netns=%ff", "The query cannot be read"),

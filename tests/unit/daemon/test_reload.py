@@ -1,5 +1,7 @@
 """A configuration is taken as a whole or not at all, and no value of it gets into the log."""
 
+import pytest
+
 from portroom.daemon.reload import Origin, reloaded
 from portroom.model.facts.config import Alerts, Config, Serve
 from tests.unit.daemon.made import Told
@@ -13,6 +15,7 @@ def reload(tmp_path, text, holding, *words):
     return reloaded(Origin(str(file), words), holding, log), log
 
 
+@pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning")  # Apprise imports it
 def test_what_changed_is_taken_and_named(tmp_path):
     """The key is named, its value is not."""
     config, log = reload(

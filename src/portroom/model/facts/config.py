@@ -68,7 +68,7 @@ class OwnersKept(msgspec.Struct, frozen=True, kw_only=True):
     """Who left the TIME_WAITs."""
 
     enabled: bool = True
-    most_work_ratio: float = 0.01
+    most_work_ratio: float = 0.0025
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,6 +154,7 @@ KEYS: tuple[ConfigKey, ...] = (
         "token_file",
         TEXT,
         "File with the token for other addresses than loopback; made if it is missing.",
+        reloads=False,
     ),
     ConfigKey("serve", "log", "log", TEXT, "Form of the log.", words=("text", "json")),
     ConfigKey(
