@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from portroom.model.advice.alert_table import RULES
 from portroom.model.facts.answers import SEVERITIES, Key
 from portroom.model.facts.failure import FailureCounts
 from portroom.model.facts.sample import CONFIDENCES, NO_FORECAST, Forecast
@@ -94,9 +95,9 @@ def _of_memory(view: View) -> Values:
         yield "history_state", (state,), state == history.state
     yield "history_size_bytes", (), history.size_bytes
     yield "history_set_aside_files", (), len(history.set_aside)
-    firing = Counter(one.severity for one in watched.alerts if one.state == FIRING)
-    for severity in SEVERITIES:
-        yield "alerts_firing", (severity,), firing[severity]
+    firing = {one.name for one in watched.alerts if one.state == FIRING}
+    for rule in RULES if watched.interval_s else ():  # who reads once judges no alert
+        yield "alert_firing", (rule.name,), rule.name in firing
     yield "notify_failures_total", (), watched.notify_failures_total
 
 

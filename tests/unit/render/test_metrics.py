@@ -95,7 +95,7 @@ def everything() -> Watched:
         settings=SettingsAnswer(**header, settings=(row,)),
         findings=Findings(**header, findings=(finding,), checked=()),
     )
-    alert = Alert("worst", "warning", "host", "it is full", FIRING, NOW)
+    alert = Alert("key_tight", "warning", "host", "it is full", FIRING, NOW)
     return watched(
         one,
         skipped_total=4,
@@ -346,6 +346,20 @@ class TestDestinations:
         now = Instant("boot-1", 3600.0 * hour, AT + datetime.timedelta(hours=hour))
         keys = [key(held, remote=f"10.1.{hour}.1", port=held) for held in range(1, 21)]
         return watched(sample(*keys, instant=now), now=now)
+
+
+class TestAlerts:
+    """Each rule of portroom's own is a series, whether it fires or not."""
+
+    def test_a_rule_that_fires_is_1(self):
+        """And every other one is 0."""
+        found = said(everything())["alert_firing"]
+
+        assert {(rule.name,): rule.name == "key_tight" for rule in RULES} == found
+
+    def test_who_reads_once_judges_none(self):
+        """Nothing lasted, so nothing is said of alerts."""
+        assert "alert_firing" not in said(watched(sample(key(999)), interval_s=0.0))
 
 
 class TestBounds:
