@@ -19,6 +19,7 @@ import os
 import sqlite3
 import stat
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from portroom.history.schema import (
@@ -27,6 +28,7 @@ from portroom.history.schema import (
     HEADER,
     ForeignFileError,
     migrate,
+    read_version,
 )
 from portroom.history.state_folder import HISTORY
 from portroom.kernel.files import SAFELY, read_up_to
@@ -114,14 +116,17 @@ def connect(file: str) -> sqlite3.Connection:
         sqlite3.Error: It is damaged, or cannot be written.
         OSError: Likewise.
     """
-    _prepare(file)
+    is_new = _prepare(file)
     connection = sqlite3.connect(
         file, timeout=BUSY_S, isolation_level=None, check_same_thread=False, cached_statements=64
     )
     try:
+        # Before anything is set: the mode of the log is written into the file.
+        read_version(connection)
+        if is_new:
+            # Before the first table, or not at all: what is deleted goes back to the disk.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         for setting in (
-            # Before the first table, or not at all: what was deleted goes back to the disk.
-            "auto_vacuum = INCREMENTAL",
             f"cache_size = -{CACHE_KIB}",
             "journal_mode = WAL",
             "synchronous = NORMAL",
@@ -139,8 +144,8 @@ def connect(file: str) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(file: str) -> None:
-    """Make an empty file for us alone, or check the one that is there."""
+def _prepare(file: str) -> bool:
+    """Make an empty file for us alone, or check the one that is there; say whether it is empty."""
     descriptor = os.open(file, FILE_FLAGS, MODE)
     try:
         status = os.fstat(descriptor)
@@ -150,6 +155,7 @@ def _prepare(file: str) -> None:
         os.close(descriptor)
     if status.st_size and not _begins_right(file) and not is_ours(file):
         raise ForeignFileError("it is no database")
+    return not status.st_size
 
 
 def _begins_right(file: str) -> bool:
@@ -240,6 +246,22 @@ def size_bytes(file: str) -> int:
         with contextlib.suppress(OSError):
             size += Path(one).stat().st_size
     return size
+
+
+def remove_log(file: str, identities: Sequence[tuple[int, int] | None]) -> None:
+    """
+    Remove the log of a file that was taken away, so that no other file gets what is in it.
+
+    Args:
+        file: Its name, under which another file may lie now.
+        identities: Of what belonged to it, see ``BESIDE``; anything else stays.
+
+    Source: sqlite.org/howtocorrupt.html, 1.4.
+    """
+    for beside, known in zip(BESIDE, identities, strict=True):
+        if known is not None and identity(file + beside) == known:
+            with contextlib.suppress(OSError):
+                Path(file + beside).unlink()
 
 
 def identity(file: str) -> tuple[int, int] | None:

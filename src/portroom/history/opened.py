@@ -52,24 +52,14 @@ def _connect(file: str) -> sqlite3.Connection:
     from urllib.parse import quote
 
     path = quote(os.path.abspath(file))  # noqa: PTH100 - Path may hold bytes that quote has not
-    log = f"{file}-wal"
-    # Without a log nobody writes: then it needs no right to make one either.
-    modes = ("mode=ro",) if os.path.exists(log) else ("mode=ro", "mode=ro&immutable=1")  # noqa: PTH110
-    for mode in modes:
-        connection = sqlite3.connect(
-            f"file:{path}?{mode}", timeout=BUSY_S, isolation_level=None, uri=True
-        )
-        try:
-            for setting in (f"cache_size = -{CACHE_KIB}", "temp_store = MEMORY"):
-                connection.execute(f"PRAGMA {setting}")
-            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError:
-            connection.close()
-            if mode == modes[-1]:
-                raise
-        except BaseException:
-            connection.close()
-            raise
-        else:
-            return connection
-    raise AssertionError("unreachable")
+    # Without a log nobody writes: then nothing has to be made beside it, nor stays there.
+    writes = os.path.exists(f"{file}-wal")  # noqa: PTH110 - see above
+    connection = sqlite3.connect(
+        f"file:{path}?mode=ro{'' if writes else '&immutable=1'}",
+        timeout=BUSY_S,
+        isolation_level=None,
+        uri=True,
+    )
+    for setting in (f"cache_size = -{CACHE_KIB}", "temp_store = MEMORY"):
+        connection.execute(f"PRAGMA {setting}")
+    return connection

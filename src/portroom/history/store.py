@@ -203,6 +203,7 @@ class _Open:
             os.close(self._lock)
             raise
         self._identity = database.identity(file)
+        self._beside = [database.identity(file + one) for one in database.BESIDE]
         self._boot: _Boot | None = None
 
     def is_in_place(self) -> bool:
@@ -211,8 +212,11 @@ class _Open:
 
     def close(self) -> None:
         """Close the file, and let others write."""
+        is_in_place = self.is_in_place()
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
+        if not is_in_place:
+            database.remove_log(self._file, self._beside)
         os.close(self._lock)
 
     def write(
