@@ -148,12 +148,13 @@ def _of_worst(view: View) -> Values:
         yield metric, (), value
     totals = [known.sample.keys_total for known in view.fresh]
     yield "keys", (), None if None in totals else _sum(total or 0 for total in totals)
+    highest = max((one.key.occupancy_ratio_max for one in view.keys), default=0.0)
+    if view.worst is not None or highest >= watched_keys.HALF_RATIO:
+        yield "worst_occupancy_ratio_max", (), highest
     if view.worst is not None:
         key = view.worst.key
         yield "worst_doubtful_ports", (), key.doubtful_ports
         yield "worst_free_ports_max", (), key.free_ports_max
-        ratios = (one.key.occupancy_ratio_max for one in view.keys)
-        yield "worst_occupancy_ratio_max", (), max(ratios)
         yield "exhausted_keys", (), sum(one.key.exhausted for one in view.keys)
 
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from prometheus_client.parser import text_string_to_metric_families
 
+from portroom.model.advice.alert_table import RULES
 from portroom.model.facts.answers import (
     Finding,
     Findings,
@@ -207,6 +208,15 @@ class TestWorst:
 
         assert is_told == ("worst_held_ports" in found)
         assert {("1",): held} == found["tightest_held_ports"]
+
+    def test_what_may_be_over_half_is_told_next_to_a_namespace_below_half(self):
+        """
+        No key there can be half full, ports in doubt included: so this one is the highest.
+        """
+        found = said(watched(below_half(named("blue")), sample(key(100, doubtful=800))))
+
+        assert {(): 0.9} == found["worst_occupancy_ratio_max"]
+        assert "worst_occupancy_ratio" not in found
 
 
 class TestTightest:
