@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import repeat
+from itertools import compress, repeat
 from operator import floordiv
 
 from portroom.model.facts.gaps import Gap
+from portroom.model.facts.ports import PortRange
 from portroom.model.facts.sample import Flow
 from portroom.model.facts.snapshot import Groups, GroupTable, Settings, Snapshot
 from portroom.model.facts.sockets import Operation, Protocol, TcpState
@@ -85,12 +86,25 @@ def time_waits(
         settings: Whether VRFs are apart.
     """
     places = [place for place, _ in places_of(key, groups, settings)]
+    whole = groups.scope == settings.ephemeral
     for table in ended:
         if table.family is key.family:
             for place in places:
                 ports = table.ports.get(place)
                 if ports:
-                    yield ports, table.remaining_ms.get(place, ())
+                    times = table.remaining_ms.get(place, ())
+                    yield (ports, times) if whole else _inside(ports, times, settings.ephemeral)
+
+
+def _inside(
+    ports: Sequence[int], times: Sequence[int], ephemeral: PortRange
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the ports of the range, ends included, and their times: others hold nothing."""
+    first, last = ephemeral
+    if min(ports) >= first and max(ports) <= last:
+        return ports, times
+    inside = [first <= port <= last for port in ports]
+    return list(compress(ports, inside)), list(compress(times, inside))
 
 
 def ends_by_second(times: Sequence[Sequence[int]]) -> tuple[int, ...]:

@@ -42,6 +42,13 @@ NEAR, FAR = 0.25, 0.5
 SAFE_S, SOON_S = 3600.0, 900.0
 """For how long a key lasts, errors included, where high or medium confidence says it does."""
 
+SPANS_NEAR, SPANS_FAR = 5, 15
+"""
+How many times as far ahead as back is told with high, and with medium confidence.
+
+Connections that live longer than anybody looked seem to stay for ever.
+"""
+
 FEW_INTERVALS, SOME_INTERVALS = 2, 4
 """Below these many intervals the confidence is low at most, and medium at most."""
 
@@ -101,9 +108,13 @@ def _course(newest: Point, rates: Rates, errors: float) -> Course:
     """Return how ports are taken with rates that are so many errors off."""
     assert rates.taken is not None
     assert rates.growth is not None
+    growth = rates.growth.per_s + errors * rates.growth.error
+    if not errors and growth <= ERRORS * rates.growth.error:
+        # What may be chance is no growth, or each full minute would foretell some end.
+        growth = 0.0
     return Course(
         rates.taken.per_s + errors * rates.taken.error,
-        rates.growth.per_s + errors * rates.growth.error,
+        growth,
         returned(newest),
     )
 
@@ -118,6 +129,7 @@ def _confidence(points: Sequence[Point], rates: Rates, full_s: float | None) -> 
     return min(
         _lasting(early_s) if full_s is None else _agreement(full_s, early_s, late_s),
         _by_intervals(rates.intervals),
+        _by_span(full_s, newest.uptime_s - points[0].uptime_s),
         _by_evidence(newest),
         _lasting(doubtful_s) if full_s is None else _agreement(full_s, doubtful_s, full_s),
         key=CONFIDENCES.index,
@@ -151,6 +163,13 @@ def _by_intervals(intervals: int) -> str:
     if intervals < FEW_INTERVALS:
         return LOW
     return MEDIUM if intervals < SOME_INTERVALS else HIGH
+
+
+def _by_span(full_s: float | None, looked_s: float) -> str:
+    """Return how sure a time can be at most, by how far back somebody looked."""
+    if full_s is None or full_s <= SPANS_NEAR * looked_s:
+        return HIGH
+    return MEDIUM if full_s <= SPANS_FAR * looked_s else LOW
 
 
 def _by_evidence(newest: Point) -> str:
