@@ -77,26 +77,23 @@ def charges(ended: Ended, people: Mapping[int, Owner], here: Collection[int]) ->
         people: Processes by number.
         here: Numbers of all who were seen on this key lately.
     """
-    inferred, unknown = _infer(ended, here)
     every = [
         *_fold(ended.seen, people, SEEN, at_most=MOST_CHARGES),
-        *_fold(inferred, people, INFERRED, at_most=0),
+        *_fold(ended.guessed + _inferred(ended, here), people, INFERRED, at_most=0),
     ]
     every.sort(key=lambda charge: -charge.sockets)
-    cut = every[MOST_CHARGES:]
-    unknown += sum(charge.sockets for charge in cut)
-    rest = (Charge(None, unknown, UNKNOWN),) if unknown else ()
-    return (*every[:MOST_CHARGES], *rest)
+    told = every[:MOST_CHARGES]
+    total = ended.seen.total() + ended.guessed.total() + ended.rest
+    unknown = total - sum(charge.sockets for charge in told)
+    return (*told, Charge(None, unknown, UNKNOWN)) if unknown else tuple(told)
 
 
-def _infer(ended: Ended, here: Collection[int]) -> tuple[Counter[int], int]:
-    """Return to whom the rest is charged without proof, and how many to nobody."""
+def _inferred(ended: Ended, here: Collection[int]) -> Counter[int]:
+    """Return to whom the rest is charged without proof; nothing is charged to nobody."""
     known = ended.seen + ended.guessed
     if not known and len(here) == 1:
         known = Counter(here)
-    if not known:
-        return ended.guessed, ended.rest
-    return ended.guessed + _shares(ended.rest, known), 0
+    return _shares(ended.rest, known) if known else Counter()
 
 
 def _shares(count: int, weights: Counter[int]) -> Counter[int]:
