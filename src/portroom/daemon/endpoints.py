@@ -31,6 +31,12 @@ MOST_SECONDS = 100 * 31_536_000
 
 LONGEST_TEXT = 300
 
+TEXT_FORM = f"[ -~]{{1,{LONGEST_TEXT}}}"
+"""ASCII: what has another name can be asked for by its number."""
+
+DURATION_FORM = r"[0-9]{1,12}(\.[0-9]{1,9})?[smhdy]?"
+"""As in the configuration, without blanks; seconds without a unit."""
+
 
 class Parameter(NamedTuple):
     """

@@ -26,6 +26,8 @@ from portroom.model.facts.watched_answers import Problem
 
 METHODS = ("GET", "HEAD")
 
+VERSIONS = ("1.0", "1.1")
+
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 MOST_HEADER_BYTES = 16 << 10
@@ -76,6 +78,7 @@ class Asked(NamedTuple):
     headers: Mapping[str, Sequence[str]]
     header_bytes: int
     local: tuple[str, int | None] | None
+    version: str = "1.1"
 
     def one(self, name: str) -> str | None:
         """Return the header of a name; None where it is not there just once."""
@@ -178,8 +181,10 @@ def _is_named(one: Place | None, host: str, port: int, own_port: int | None) -> 
     return wanted is None or port == wanted
 
 
-def _by_target(asked: Asked, _: Allowed) -> Refusal | None:
-    """Refuse what asks a proxy, and a path that is spelled to be taken for another."""
+def _by_form(asked: Asked, _: Allowed) -> Refusal | None:
+    """Refuse another HTTP, what asks a proxy, and a path that is taken for another."""
+    if asked.version not in VERSIONS:
+        return _problem(400, f"HTTP/{asked.version[:9]} is not spoken here, but HTTP/1.1 is.")
     if asked.target.startswith(b"/") and b"\\" not in asked.target:
         return None
     return _problem(400, "The request does not name a path that begins with a slash.")
@@ -332,8 +337,8 @@ def parse_authority(text: str) -> Place | None:
 
 RULES: tuple[Callable[[Asked, Allowed], Refusal | None], ...] = (
     _by_size,
+    _by_form,
     _by_host,
-    _by_target,
     _by_method,
     _by_origin,
     _by_token,

@@ -11,6 +11,8 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import sys
 from http import HTTPStatus
 from typing import Any
@@ -38,6 +40,14 @@ STUCK_TIMEOUT_S = 30.0
 
 MOST_UNWANTED_BYTES = 64 << 10
 """Of what a client sends beyond its headers; nothing here reads a body."""
+
+AT_ONCE = struct.pack("ii", 1, 0)
+"""
+A time of 0 for what was not sent yet: the connection is reset.
+
+Else the kernel keeps it, and what was to be sent, for who does not read.
+Source: socket(7), SO_LINGER.
+"""
 
 SENTENCES = {
     400: "The request cannot be read: it is no HTTP/1.1.",
@@ -78,7 +88,7 @@ class LimitedProtocol(H11Protocol):
         if self.transport.is_closing():
             return
         if not self._may_send(len(data)):
-            self.transport.abort()
+            self.break_off()
             return
         if self._header_timer is None and self.is_waiting():
             self._expect_headers()
@@ -89,7 +99,7 @@ class LimitedProtocol(H11Protocol):
     def pause_writing(self) -> None:
         """Wait for a reader that does not read, but not for ever."""
         super().pause_writing()
-        self._stuck_timer = self.loop.call_later(STUCK_TIMEOUT_S, self.transport.abort)
+        self._stuck_timer = self.loop.call_later(STUCK_TIMEOUT_S, self.break_off)
 
     def resume_writing(self) -> None:
         """Go on: somebody read."""
@@ -137,7 +147,7 @@ class LimitedProtocol(H11Protocol):
             return False
         oldest = min(waiting, key=lambda one: one.began_s)
         self.connections.discard(oldest)
-        oldest.transport.abort()
+        oldest.break_off()
         return True
 
     def _expect_headers(self) -> None:
@@ -153,7 +163,14 @@ class LimitedProtocol(H11Protocol):
         if self.conn.our_state is h11.IDLE and self.conn.trailing_data[0]:
             self._refuse(408)
         else:
-            self.transport.abort()
+            self.break_off()
+
+    def break_off(self) -> None:
+        """End a connection at once: neither this process nor the kernel keeps anything of it."""
+        one = self.transport.get_extra_info("socket")
+        if one is not None and one.family != socket.AF_UNIX:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+        self.transport.abort()
 
     def _refuse(self, status: int) -> None:
         """Answer with a problem, and end the connection."""

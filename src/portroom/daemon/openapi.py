@@ -16,14 +16,16 @@ from portroom.daemon.endpoints import (
     COMMON,
     COUNT,
     DURATION,
+    DURATION_FORM,
     ENDPOINTS,
+    EVENTS,
     JSON,
-    LONGEST_TEXT,
     OWN,
+    TEXT_FORM,
     Endpoint,
     Parameter,
 )
-from portroom.model.facts.watched_answers import Problem
+from portroom.model.facts.watched_answers import Problem, WatchedStatus
 from portroom.render.schema import complete
 
 SCHEMAS = "#/components/schemas/{name}"
@@ -33,15 +35,36 @@ ABOUT = (
     "never reads the kernel, and there is nothing that writes."
 )
 
-DURATION_FORM = r"^[0-9]{1,9}(s|m|h|d)?$"
-"""What a time may look like here; more forms are taken."""
-
 LICENCE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 MORE_STATUSES = {
     "page": {303: "The token was right: the browser keeps it, and is sent to the page."},
 }
 """Statuses of one endpoint that are no problem."""
+
+
+EVENT = {
+    "description": "One event: a `status`, or `gone` where the namespace is not watched any more.",
+    "type": "object",
+    "properties": {
+        "event": {"type": "string", "enum": ["status", "gone"]},
+        "id": {"type": "string", "pattern": "^[0-9]+$"},
+        "retry": {"type": "integer"},
+        "data": {
+            "type": "string",
+            "contentMediaType": JSON,
+            "contentSchema": {
+                "anyOf": [
+                    {"$ref": SCHEMAS.format(name=one.__name__)} for one in (WatchedStatus, Problem)
+                ]
+            },
+        },
+    },
+    "required": ["event", "id", "data"],
+}
+
+SHAPES: dict[str, dict[str, Any]] = {JSON: {"type": "object"}, EVENTS: EVENT}
+"""What an answer is like that is no answer of the commands, by its media type."""
 
 
 @functools.cache
@@ -106,14 +129,14 @@ def _count(one: Parameter) -> dict[str, Any]:
 
 def _duration(_: Parameter) -> dict[str, Any]:
     """Return the shape of a time."""
-    return {"type": "string", "pattern": DURATION_FORM}
+    return {"type": "string", "pattern": f"^{DURATION_FORM}$"}
 
 
 def _text(one: Parameter) -> dict[str, Any]:
     """Return the shape of a text."""
     if one.words:
         return {"type": "string", "enum": list(one.words)}
-    return {"type": "string", "minLength": 1, "maxLength": LONGEST_TEXT}
+    return {"type": "string", "pattern": f"^{TEXT_FORM}$"}
 
 
 def responses(endpoint: Endpoint) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -132,4 +155,4 @@ def content(endpoint: Endpoint) -> dict[str, Any]:
     media = endpoint.media.partition(";")[0]
     if endpoint.answer is not None:
         return {media: {"schema": {"$ref": SCHEMAS.format(name=endpoint.answer.__name__)}}}
-    return {media: {"schema": {"type": "object" if media == JSON else "string"}}}
+    return {media: {"schema": SHAPES.get(media, {"type": "string"})}}

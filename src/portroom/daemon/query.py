@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,9 +11,11 @@ from urllib.parse import parse_qsl
 from portroom.daemon.endpoints import (
     COUNT,
     DURATION,
+    DURATION_FORM,
     LONGEST_TEXT,
     MOST_SECONDS,
     TEXT,
+    TEXT_FORM,
     Parameter,
 )
 from portroom.errors import InvalidRequestError
@@ -94,6 +97,8 @@ def _count(parameter: Parameter, text: str) -> int | None:
 
 def _duration(_: Parameter, text: str) -> float | None:
     """Return seconds."""
+    if not re.fullmatch(DURATION_FORM, text, re.ASCII):
+        return None
     seconds: float | None = READERS[config.DURATION](text)
     return seconds if seconds is not None and seconds <= MOST_SECONDS else None
 
@@ -102,7 +107,7 @@ def _text(parameter: Parameter, text: str) -> str | None:
     """Return a text of one line that is not empty, or one of some words."""
     if parameter.words and text not in parameter.words:
         return None
-    return text if text.isprintable() and 0 < len(text) <= LONGEST_TEXT else None
+    return text if re.fullmatch(TEXT_FORM, text) else None
 
 
 def form(parameter: Parameter) -> str:
@@ -119,7 +124,7 @@ def form(parameter: Parameter) -> str:
         return FORMS[config.DURATION]
     if parameter.words:
         return " or ".join(parameter.words)
-    return f"a text of 1 to {LONGEST_TEXT} printable characters"
+    return f"a text of 1 to {LONGEST_TEXT} characters of printable ASCII"
 
 
 READ = {COUNT: _count, DURATION: _duration, TEXT: _text}

@@ -35,6 +35,9 @@ from portroom.model.facts.watched import History, Watched
 from portroom.model.facts.watched_answers import Problem
 from portroom.render.document import as_json_line
 
+RETRY_S = 10
+"""When to ask again for what could not be read."""
+
 OWN_HEADERS = frozenset(name for name, _ in guard.HEADERS) | {b"date"}
 
 
@@ -118,7 +121,9 @@ class Application:
             return _problem(error.problem, {} if after is None else {"retry-after": str(after)})
         except PortroomError as error:
             status = 400 if isinstance(error, InvalidRequestError) else 503
-            return _problem(Problem(status=status, message=error.message, hint=error.hint))
+            headers = {"retry-after": str(RETRY_S)} if status == 503 else {}
+            problem = Problem(status=status, message=error.message, hint=error.hint)
+            return _problem(problem, headers)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others are answered on
             self._report(_place(error))
             return _problem(Problem(status=500, message="This is a bug in portroom; see its log."))
@@ -152,6 +157,7 @@ def asked_of(scope: Scope) -> guard.Asked:
         headers=headers,
         header_bytes=size,
         local=scope.get("server"),
+        version=scope["http_version"],
     )
 
 
