@@ -30,7 +30,7 @@ from portroom.model.facts.snapshot import Gap, NetnsId, Snapshot
 HYSTERESIS_RATIO = 0.05
 """How far below a threshold an occupancy has to fall before it is below."""
 
-SAME_AGAIN_S = 600.0
+SAME_AGAIN_S = 3600.0
 """How long the same crossing of the same namespace is not recorded once more."""
 
 LARGEST_KEPT_BYTES = 8 << 20

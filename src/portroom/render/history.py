@@ -114,7 +114,7 @@ def as_text(answer: History, style: Style, form: str = COURSE) -> str:
     else:
         told = [_overview(answer, style)]
     told += [_omitted(answer, style), _marks(answer.marks, style)]
-    ends = [_time(answer, style), *gaps.footer([answer], style)]
+    ends = [*_time(answer, style), *gaps.footer([answer], style)]
     return "\n".join(paragraphs([*told, ends])) + "\n"
 
 
@@ -123,12 +123,12 @@ def all_as_text(answers: Sequence[History], style: Style) -> str:
     return "".join(as_text(answer, style) for answer in answers)
 
 
-def _time(answer: History, style: Style) -> str:
+def _time(answer: History, style: Style) -> list[str]:
     """Return which time a history is of, and how fine it is."""
     dash = "-" if style.ascii else "–"
     spans = f"spans of {duration(answer.step_s)}" if answer.step_s else "every sample"
     whole = f"{instant(answer.since)} {dash} {instant(answer.until)}, {spans}."
-    return paint(whole, "dim", style)
+    return [paint(line, "dim", style) for line in wrap(whole, style, hang="  ")]
 
 
 def _overview(answer: History, style: Style) -> list[str]:
@@ -219,7 +219,8 @@ def _title(line: Line) -> str:
 def _moments(line: Line, style: Style) -> list[str]:
     """Return a line a moment of one key."""
     rows = [_moment_row(one, style) for one in line.moments]
-    return [paint(_title(line), "bold", style), *as_table(MOMENT_COLUMNS, rows, style)]
+    title = [paint(text, "bold", style) for text in wrap(_title(line), style, hang="  ")]
+    return [*title, *as_table(MOMENT_COLUMNS, rows, style)]
 
 
 def _moment_row(moment: Moment, style: Style) -> Row:
