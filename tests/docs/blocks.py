@@ -24,6 +24,7 @@ from portroom.model.facts import document
 from portroom.model.facts.settings import SETTINGS
 from portroom.model.laws.dialects import DIALECTS, Dialect
 from portroom.render.document import Namespaces
+from portroom.render.metric_table import METRICS, full_name
 from portroom.render.schema import ANSWERS, EVENTS, SNAPSHOT, as_json_schema
 from tests.docs.pages import ROOT
 
@@ -292,6 +293,28 @@ def error_table() -> str:
         if kind is not errors.PortroomError
     ]
     return table(("class", "exit status", "says"), rows)
+
+
+def metrics() -> str:
+    """Return the table of all metrics, a section for each group."""
+    groups = dict.fromkeys(metric.group for metric in METRICS)
+    return "\n\n".join(f"### {group}\n\n{_metrics_of(group)}" for group in groups)
+
+
+def _metrics_of(group: str) -> str:
+    """Return the table of the metrics of one group."""
+    rows = [
+        (
+            f"`{full_name(metric)}`",
+            metric.kind,
+            ", ".join(f"`{label}`" for label in metric.labels),
+            f"{metric.most:,}",
+            metric.meaning,
+        )
+        for metric in METRICS
+        if metric.group == group
+    ]
+    return table(("metric", "type", "labels", "series at most", "meaning"), rows)
 
 
 def modules(room: str) -> str:
