@@ -175,7 +175,9 @@ class Charging:
             if len(unowned) < MOST_WANTED:
                 unowned |= unowned_inodes(before[key].known, some)
         by_inode, complete = read_owners(unowned, netns_inode=netns.inode)
-        self.gap = None if complete else Gap("owners", UNREADABLE, AFFECTS)
+        if unowned:
+            # What has ended meanwhile stays unknown for what could not be read before.
+            self.gap = None if complete else Gap("owners", UNREADABLE, AFFECTS)
         found = {
             inode: memory.people.number(owner_of(owners)) for inode, owners in by_inode.items()
         }

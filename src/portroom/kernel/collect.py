@@ -137,7 +137,7 @@ class Collector:
         if stride < sock_diag.ATTRIBUTES:
             raise KernelDataError(f"sock_diag: a datagram of {length} bytes holds no socket.")
         rows = length // stride
-        regular = rows > 1 and rows * stride == length and _same_headers(data, stride, rows)
+        regular = rows > 1 and rows * stride == length and same_headers(data, stride, rows)
         if not regular:
             rows = self._feed_irregular(datagram)
         elif not self._feed_uniform(data, stride, rows):
@@ -276,7 +276,7 @@ class SplitCollector:
         return tuple(found)
 
 
-def _same_headers(datagram: bytes, stride: int, rows: int) -> bool:
+def same_headers(datagram: bytes, stride: int, rows: int) -> bool:
     """Say whether a message of the first one's length and sequence starts each row."""
     return all(
         datagram[offset::stride].count(datagram[offset : offset + 1]) == rows

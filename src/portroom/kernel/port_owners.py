@@ -17,6 +17,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 
 from portroom.kernel import bytecode, sock_diag
+from portroom.kernel.collect import same_headers
 from portroom.kernel.netlink import NETLINK_SOCK_DIAG, Netlink
 from portroom.model.facts.ports import PortRange
 from portroom.model.facts.sockets import MAPPED, Family, Protocol, TcpState
@@ -64,7 +65,7 @@ def read_sockets(keys: Sequence[KeyId], scope: PortRange) -> list[Sockets]:
 
 def _filter(keys: Sequence[KeyId], scope: PortRange) -> bytes:
     """Return the program for sockets of the keys, as narrow as one conjunction can be."""
-    conditions = [bytecode.automatic(), *bytecode.local_ports(scope)]
+    conditions = list(bytecode.local_ports(scope))
     ports = [key.remote_port for key in keys]
     conditions += bytecode.remote_ports(PortRange(min(ports), max(ports)))
     if len({(key.family, key.remote_address) for key in keys}) == 1:
@@ -75,13 +76,12 @@ def _filter(keys: Sequence[KeyId], scope: PortRange) -> bytes:
 
 def _rows(datagram: memoryview) -> Iterable[Row]:
     """Return the rows of a datagram, at once where all are equally long."""
-    stride = datagram[0] | datagram[1] << 8
-    count, rest = divmod(len(datagram), stride)
-    lengths = bytes(datagram[0::stride]), bytes(datagram[1::stride])
-    regular = not rest and all(part == part[:1] * count for part in lengths)
-    if not regular:
+    data = bytes(datagram)
+    stride = data[0] | data[1] << 8
+    count, rest = divmod(len(data), max(stride, 1))
+    if rest or stride < sock_diag.ATTRIBUTES or not same_headers(data, stride, count):
         return (_ONE.unpack_from(message) for message in sock_diag.messages(datagram))
-    return struct.iter_unpack(f">{ROW}{stride - sock_diag.ATTRIBUTES}x", datagram)
+    return struct.iter_unpack(f">{ROW}{stride - sock_diag.ATTRIBUTES}x", data)
 
 
 def _add_texts(sorter: _Sorter, scope: PortRange) -> None:
