@@ -33,13 +33,15 @@ def name_of(path: Path) -> str:
 
 def rewritten(text: str) -> str:
     """Return a page with its written parts as the code has them now."""
-    from tests.docs import advice, blocks
+    from tests.docs import advice, alerting, blocks
     from tests.kernels import support
 
     def part(match: re.Match[str]) -> str:
         """Return one part anew."""
         (write,) = (
-            vars(one)[match[2]] for one in (blocks, advice, support) if match[2] in vars(one)
+            vars(one)[match[2]]
+            for one in (blocks, advice, alerting, support)
+            if match[2] in vars(one)
         )
         arguments = [match[3]] if match[3] else []
         return match[1] + "\n" + write(*arguments).strip("\n") + "\n\n" + match[5]

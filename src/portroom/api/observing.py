@@ -290,9 +290,11 @@ def _failures() -> FailureCounts | Gap:
     return read_published(COUNTS, COUNTS_WITHIN_S)
 
 
-def _lasting(found: Sequence[Alert]) -> list[tuple[str, str, str]]:
+def _lasting(found: Sequence[Alert]) -> list[tuple[str, str, str, int]]:
     """Return what of alerts is written down when it changes."""
-    return [(one.name, one.subject, one.state) for one in found if one.state != PENDING]
+    return [
+        (one.name, one.subject, one.state, one.tellings) for one in found if one.state != PENDING
+    ]
 
 
 def _read_alerts(folder: str) -> tuple[Alert, ...]:

@@ -129,7 +129,7 @@ def test_rules_tell_the_thresholds_that_hold():
     """And which of them are sent to anybody."""
     found = {one.name: one for one in rules(Alerts(critical_ratio=0.9, drift=False)).rules}
 
-    assert found["key_critical"].when.startswith("at least 0.9 of the ports")
+    assert "a key is 0.9 full or more" == found["key_critical"].when
     assert (True, False) == (found["key_half"].is_on, found["key_half"].is_sent)
     assert (False, False) == (found["drift"].is_on, found["drift"].is_sent)
     assert 0 == found["failed_connects"].for_s
