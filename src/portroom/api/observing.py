@@ -155,6 +155,7 @@ class Observer:
             places[place] = self._places.get(place) or _Watching(
                 Sampler(source, self._config, self._charging, features), source
             )
+            places[place].sampler.unseen = source.unseen
         self._places = places
 
     def _sources(self) -> Sequence[Live]:

@@ -31,6 +31,7 @@ from portroom.model.laws.below_half import can_fill_half
 from portroom.model.laws.flow import flows
 from portroom.model.laws.forecast import forecasts
 from portroom.model.laws.headroom import Keys, KeysWanted, find_keys
+from portroom.model.laws.ownership import unread
 from portroom.model.laws.range_use import range_use
 from portroom.model.laws.sampled import Beside, sample_below_half, sample_of, without_beside
 
@@ -60,12 +61,15 @@ class Sampler:
     ) -> None:
         self.config = config
         self.taken: Snapshot | None = None
+        self.unseen = source.unseen
+        """What was not seen while namespaces were looked for; renewed by each such look."""
         self._source = msgspec.structs.replace(source, features=features)
         self._charging = charging
         self._before: deque[Sample] = deque(maxlen=COMPARED)
         self._known: Known | None = None
         self._full_at_s: float | None = None
         self._pulse: Pulse | None = None
+        self._unowned: Gap | None = None
 
     @property
     def features(self) -> Features | None:
@@ -102,7 +106,7 @@ class Sampler:
                 self._full(now, began_s) if full or self._is_due(now) else self._quick(now, began_s)
             )
 
-        self._known = source.run(job)
+        self._known = _with_gaps(source.run(job), self.unseen)
         self._before.append(without_beside(self._known.sample, COMPARED_KEYS))
         return self._known
 
@@ -122,6 +126,8 @@ class Sampler:
             beside = Beside(active_opens=read_active_opens())
             return self._later(sample_below_half(read, now, beside, time.monotonic() - began_s))
         read = add_groups(read, Wanted(groups=True, times=True, features=self._source.features))
+        # Why owners cannot be looked at stays true between two looks.
+        read = msgspec.structs.replace(read, owners=self._unowned or read.owners)
         self.taken = read
         keys = find_keys(read, KeysWanted(limit=self.config.serve.keys))
         beside = self._beside(read, keys, now)
@@ -136,6 +142,7 @@ class Sampler:
         read = self.taken = scene.read
         self._source = msgspec.structs.replace(self._source, features=read.features)
         self._full_at_s = now.uptime_s
+        self._unowned = unread(read.owners)
         keys = find_keys(read, KeysWanted(limit=self.config.serve.keys))
         beside = self._beside(read, keys, now)
         saved = Saved(read)
@@ -177,6 +184,14 @@ class Sampler:
             charges=self._charging.charge(read, keys.measured, now) if is_charged else (),
             active_opens=read_active_opens(),
         )
+
+
+def _with_gaps(known: Known, gaps: tuple[Gap, ...]) -> Known:
+    """Return what is known with more that was not seen."""
+    if not gaps:
+        return known
+    sample = msgspec.structs.replace(known.sample, gaps=(*known.sample.gaps, *gaps))
+    return msgspec.structs.replace(known, sample=sample)
 
 
 def saved_known(source: Saved, config: Config, now: Instant) -> Known:

@@ -8,11 +8,15 @@ from portroom.model.facts.gaps import Gap
 from portroom.model.facts.sample import BELOW_HALF, FULL, Charge, Flow, Instant, Sample
 from portroom.model.facts.snapshot import Counters, Snapshot
 from portroom.model.laws.headroom import Keys, as_key, owners_by_key
+from portroom.model.laws.ownership import unread
 from portroom.model.laws.range_use import range_use
 from portroom.model.laws.summary import states_gap, summary
 
 HALF_UNTOLD = ("keys",)
 """What a sample below half does not tell."""
+
+OWNERS_UNTOLD = ("keys.owners",)
+"""What a sample does not tell where nobody looked for owners, or may not."""
 
 
 class Beside(msgspec.Struct, frozen=True):
@@ -55,7 +59,6 @@ def sample_of(
         beside: What else was learned.
         duration_s: How long it took.
     """
-    missing = states_gap(read.groups) if depth == FULL else None
     known = owners_by_key(read.owners)
     return msgspec.structs.replace(
         _sample(read, depth, instant, beside, duration_s),
@@ -64,8 +67,16 @@ def sample_of(
             for one in keys.measured
         ),
         keys_total=keys.total,
-        gaps=(*read.gaps, *keys.gaps, *((missing,) if missing else ())),
+        gaps=(*read.gaps, *keys.gaps, *_missing(read, keys, depth)),
     )
+
+
+def _missing(read: Snapshot, keys: Keys, depth: str) -> list[Gap]:
+    """Return what the keys and the sessions do not tell."""
+    owners = unread(read.owners) if keys.measured else None
+    states = states_gap(read.groups) if depth == FULL else None
+    told = msgspec.structs.replace(owners, affects=OWNERS_UNTOLD) if owners else None
+    return [gap for gap in (told, states) if gap]
 
 
 def _sample(

@@ -155,7 +155,7 @@ def sessions(watched: Watched, known: Known) -> WatchedSessions:
         known: One namespace of it.
     """
     sample = known.sample
-    gaps = [gap for gap in sample.gaps if "keys" not in gap.affects]
+    gaps = [gap for gap in sample.gaps if not {"keys", "keys.owners"} & set(gap.affects)]
     if sample.depth != FULL:
         gaps.append(UNCOUNTED)
     return WatchedSessions(
