@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from portroom.api.source import Saved, Source
 from portroom.errors import PortroomError
 from portroom.kernel.snapshot import Wanted
@@ -9,11 +11,16 @@ from portroom.model.facts.check import Checked, CheckQuestion, Rate, Verdict
 from portroom.model.facts.questions import DEFAULT_LIMIT
 from portroom.model.facts.snapshot import Snapshot
 from portroom.model.facts.sockets import Endpoint, Protocol
+from portroom.model.facts.watched import Moment
 from portroom.model.laws.headroom import Keys, KeysWanted, as_key, find_keys
 from portroom.model.laws.range_use import range_use
 
 LATELY_S = 300.0
 """What the history saw last is told for so long."""
+
+NOTHING = Rate(reason=f"the history has nothing of this namespace within {LATELY_S:g} s")
+
+NAMELESS = "process"
 
 
 def check(question: CheckQuestion, source: Source) -> Checked:
@@ -75,24 +82,51 @@ def rate(question: CheckQuestion, found: Verdict, file: str | None = None) -> Ra
 
     Args:
         question: To one remote, else to the tightest key.
-        found: Tells of which namespace.
+        found: Tells of which key and namespace.
         file: The history; None is where a daemon of this host keeps it.
+    """
+    remote = None if question.address is None else _remote(found)
+    try:
+        tightest = _lately(None, found, file)
+        moments = _lately(remote, found, file) if remote else ()
+    except PortroomError as error:
+        return Rate(reason=str(error))
+    if not tightest:
+        return NOTHING
+    # A key that is not among those remembered has no rate; that is no fault.
+    last = moments[-1:] if question.address is not None else tightest[-1:]
+    return Rate(last[0].connects_per_s, last[0].exhausted_in_s) if last else Rate()
+
+
+def _remote(found: Verdict) -> str | None:
+    """Return the remote of the key that is told of, as the history is asked for it."""
+    key = found.key
+    if key is None or key.remote_address is None:
+        return None
+    from portroom.render.units import endpoint
+
+    return endpoint(key.remote_address, key.remote_port)
+
+
+def _lately(remote: str | None, found: Verdict, file: str | None) -> Sequence[Moment]:
+    """
+    Return the last moments of a key, or of the tightest one, in the namespace that is told of.
+
+    Raises:
+        PortroomError: There is no history, or it cannot be read.
     """
     from portroom.api.history import history  # costs start-up
     from portroom.model.facts.questions import HistoryQuestion
 
+    assert found.netns is not None
+    # A namespace without a name is called by one of its processes, today this one, then that.
+    is_named = found.netns.kind != NAMELESS
     asked = HistoryQuestion(
         since_s=LATELY_S,
-        key=question.address,
-        protocol=None if question.address is None else Protocol.TCP,
-        netns=found.netns.name if found.netns else None,
-        limit=1,
+        key=remote,
+        protocol=None if remote is None else Protocol.TCP,
+        netns=found.netns.name if is_named else None,
     )
-    try:
-        seen = history(asked, file)
-    except PortroomError as error:
-        return Rate(reason=str(error))
-    moments = [moment for line in seen.lines[:1] for moment in line.moments]
-    if not moments:
-        return Rate(reason=f"the history has nothing of the last {LATELY_S:g} s")
-    return Rate(moments[-1].connects_per_s, moments[-1].exhausted_in_s)
+    lines = history(asked, file).lines
+    one = len({line.netns for line in lines}) == 1
+    return lines[0].moments if one else ()

@@ -42,6 +42,9 @@ Told = dict[str, dict[tuple[str, ...], float]]
 
 ROW = TransportCount(0, 0, 0)
 
+SOME = settings.default.max_examples // 4
+"""A Watched takes long to draw."""
+
 
 def told(text: str) -> Told:
     """Return the series of metrics as Prometheus reads them, by name and label values."""
@@ -436,7 +439,7 @@ class TestHostile:
         assert "x" not in found
         assert max(map(len, text.splitlines())) < 500
 
-    @settings(max_examples=30)
+    @settings(max_examples=SOME)
     @given(data=some.data())
     def test_any_watched_is_told(self, data):
         """
