@@ -33,14 +33,14 @@ def name_of(path: Path) -> str:
 
 def rewritten(text: str) -> str:
     """Return a page with its written parts as the code has them now."""
-    from tests.docs import advice, alerting, blocks
+    from tests.docs import advice, alerting, blocks, http_api
     from tests.kernels import support
 
     def part(match: re.Match[str]) -> str:
         """Return one part anew."""
         (write,) = (
             vars(one)[match[2]]
-            for one in (blocks, advice, alerting, support)
+            for one in (blocks, advice, alerting, http_api, support)
             if match[2] in vars(one)
         )
         arguments = [match[3]] if match[3] else []
