@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -47,6 +48,7 @@ class View(msgspec.Struct, frozen=True):
     destinations: bool
 
 
+@lru_cache(maxsize=4096)  # each is asked for by several metrics, at each sample anew
 def label(text: str) -> str:
     """Return hostile text as a label: printable, and not too long."""
     return cut(printable(text), LONGEST_LABEL, Style(ascii=True), middle=True)

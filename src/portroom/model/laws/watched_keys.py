@@ -90,7 +90,7 @@ def ranked(namespaces: Iterable[Known], most: int | None = None) -> list[Ranked]
         namespaces: Each has its keys in that order already.
         most: How many keys at most, None for all.
     """
-    each = [tuple(_ranked(known)) for known in namespaces]
+    each = map(_ranked, namespaces)
     return list(islice(merge(*each, key=lambda one: -one.key.occupancy_ratio), most))
 
 
