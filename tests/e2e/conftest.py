@@ -11,7 +11,7 @@ from tests.kernel import harness
 refusal = functools.cache(harness.refusal)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def netns():
     """
     Return ``in_namespace``: run a function in a private network namespace.
