@@ -23,8 +23,8 @@ from portroom.model.facts.watched import Known, Watched
 ONCE = Config(owners=OwnersKept(enabled=False))
 """Metrics name no owner, so none is looked for."""
 
-COUNTS_WITHIN_S = 0.2
-"""Longer nobody waits for the trace service."""
+COUNTS_WITHIN_S = 1.0
+"""Longer nobody waits for the trace service, which looks every half second who asks."""
 
 
 def watched(sources: Sequence[Source], step: Callable[[], None] = lambda: None) -> Watched:

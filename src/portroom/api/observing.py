@@ -36,8 +36,8 @@ from portroom.model.facts.watched import PENDING, Alert, HistoryState, Known, Ma
 SURVEY_S = 30.0
 """Seconds between two searches for namespaces, which walk all processes."""
 
-COUNTS_WITHIN_S = 0.2
-"""Longer nobody waits for the trace service."""
+COUNTS_WITHIN_S = 1.0
+"""Longer nobody waits for the trace service, which looks every half second who asks."""
 
 HISTORY_FILE = "history.sqlite"
 RECORDED_FOLDER = "recorded"
