@@ -28,6 +28,7 @@ from portroom.model.facts.watched_answers import (
     WatchedStatus,
     WatchState,
 )
+from portroom.model.laws.summary import FROM_GROUPS
 
 TIGHTEST = 5
 """Keys in a status, as on the status screen."""
@@ -39,7 +40,7 @@ UNCOUNTED = Gap(
     "sock_diag",
     f"{NOT_LOOKED_AT}: the newest sample did not look at every socket; "
     "`counted` is of the last that did",
-    ("summary.states", "summary.udp_states", "summary.bound_local_ports"),
+    FROM_GROUPS,
 )
 
 Item = TypeVar("Item")
@@ -167,6 +168,11 @@ def sessions(watched: Watched, known: Known) -> WatchedSessions:
         counted=known.states,
         counted_at=known.states_at,
     )
+
+
+def _concerns_sessions(gap: Gap) -> bool:
+    """Say whether a gap makes sessions uncertain, not only keys."""
+    return not gap.affects or any(field.startswith("sessions") for field in gap.affects)
 
 
 def namespaces(watched: Watched, limit: int, offset: int = 0) -> WatchedNamespaces:
