@@ -30,9 +30,12 @@ from portroom.model.laws.flow import time_wait_tables, time_waits
 from portroom.model.laws.occupancy import KeyId
 from portroom.model.laws.owner_memory import (
     NOBODY,
+    Lookup,
     People,
     Remembered,
     Sockets,
+    lookup,
+    nobody,
     nothing,
     owner_of,
     remember,
@@ -41,7 +44,7 @@ from portroom.model.laws.owner_memory import (
 from portroom.model.laws.ownership import UNREADABLE
 from portroom.model.laws.tightest import Measured
 
-MOST_SOCKETS = 200_000
+MOST_SOCKETS = 150_000
 """Sockets that are looked at once, of the tightest keys."""
 
 MOST_WANTED = 50_000
@@ -60,11 +63,12 @@ class _Seen(msgspec.Struct):
     """
     What is remembered of one key.
 
-    ``here`` has, for each who was seen on it, when that was.
+    ``code_of`` tells it by port. ``here`` has, for each who was seen on it, when that was.
     """
 
     known: Remembered = msgspec.field(default_factory=nothing)
     here: dict[int, float] = {}
+    code_of: Lookup = nobody
 
 
 class _Memory(msgspec.Struct):
@@ -235,7 +239,7 @@ def _seen(before: _Seen, sockets: Sockets, found: dict[int, int], now: Instant) 
     here = {number: at_s for number, at_s in before.here.items() if now.uptime_s - at_s <= LATELY_S}
     here.update(dict.fromkeys(known.owners, now.uptime_s))
     here.pop(NOBODY, None)
-    return _Seen(known, here)
+    return _Seen(known, here, lookup(known))
 
 
 def _charged(
@@ -251,7 +255,7 @@ def _charged(
     assert isinstance(read.groups, Groups)
     seen = memory.keys.get(_place(one.id), _Seen())
     parts = time_waits(one.id, ended, read.groups, read.settings)
-    sorted_out = sort_ended(parts, seen.known, (now.uptime_s - memory.looked_s) * 1000)
+    sorted_out = sort_ended(parts, seen.code_of, (now.uptime_s - memory.looked_s) * 1000)
     return charges(sorted_out, memory.people.all(), seen.here)
 
 
@@ -306,7 +310,11 @@ def _unpacked(saved: _Saved) -> _Memory:
     return _Memory(
         saved.boot_id,
         People(saved.people),
-        {(one.family, one.key): _Seen(_known(one), one.here) for one in saved.keys},
+        {
+            (one.family, one.key): _Seen(known, one.here, lookup(known))
+            for one in saved.keys
+            for known in (_known(one),)
+        },
         saved.looked_s,
         saved.asked_s,
     )

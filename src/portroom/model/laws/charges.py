@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import compress
-from operator import not_
+from math import ceil
 from typing import NamedTuple
 
 from portroom.model.facts.sample import INFERRED, SEEN, UNKNOWN, Charge
 from portroom.model.facts.sockets import Owner
-from portroom.model.laws.owner_memory import Remembered, likeness
+from portroom.model.laws.owner_memory import Lookup, likeness
 from portroom.model.laws.time_wait import CLOCK_MARGIN_MS, TIME_WAIT_MS
 
 MOST_CHARGES = 20
@@ -32,40 +32,33 @@ class Ended(NamedTuple):
 
 
 def sort_ended(
-    parts: Iterable[tuple[Sequence[int], Sequence[int]]], known: Remembered, looked_ms_ago: float
+    parts: Iterable[tuple[Sequence[int], Sequence[int]]], code_of: Lookup, looked_ms_ago: float
 ) -> Ended:
     """
     Return whose the TIME_WAITs of a key are, as far as memory tells.
 
     One that ended before sockets were looked at was in TIME_WAIT then, so that it is
-    the one remembered as ended. One that ended since was alive then, or did not exist.
+    the one remembered as ended. Where a connection was alive then, one has ended since.
 
     Args:
         parts: Local ports, and the milliseconds until each ends; empty if not known.
-        known: The connections with an owner when sockets were last looked at.
-        looked_ms_ago: How long ago that was, below zero if it was after.
+        code_of: Who had a port when sockets were last looked at.
+        looked_ms_ago: How long ago that was, not above zero if it was just now.
     """
-    pairs = list(zip(known.ports, known.owners, strict=True))
-    of_ended = dict(compress(pairs, known.ended)).get
-    of_alive = dict(compress(pairs, map(not_, known.ended))).get
-    limit_ms = TIME_WAIT_MS - max(0.0, looked_ms_ago + CLOCK_MARGIN_MS)
-    seen: Counter[int | None] = Counter()
-    guessed: Counter[int | None] = Counter()
+    limit_ms = TIME_WAIT_MS - ceil(looked_ms_ago + CLOCK_MARGIN_MS)
+    every: Counter[int | None] = Counter()
+    older: Counter[int | None] = Counter()
     for ports, times in parts:
-        if looked_ms_ago <= 0:
-            seen.update(map(of_ended, ports))
-        elif times:
-            seen.update(map(of_ended, compress(ports, map(limit_ms.__ge__, times))))
-            guessed.update(map(of_alive, compress(ports, map(limit_ms.__lt__, times))))
-        else:
-            guessed.update(map(of_alive, ports))
-    rest = seen.pop(None, 0) + guessed.pop(None, 0)
-    return Ended(_numbers(seen), _numbers(guessed), rest)
-
-
-def _numbers(counted: Counter[int | None]) -> Counter[int]:
-    """Return counts of owners that are known."""
-    return Counter({number: count for number, count in counted.items() if number})
+        # C loops throughout: a key may have tens of thousands of ports.
+        codes = list(map(code_of, ports))
+        every.update(codes)
+        if looked_ms_ago > 0 and times:
+            older.update(compress(codes, map(limit_ms.__ge__, times)))
+    if looked_ms_ago <= 0:
+        older = every
+    seen = Counter({code >> 1: n for code, n in older.items() if code and code & 1})
+    guessed = Counter({code >> 1: n for code, n in every.items() if code and not code & 1})
+    return Ended(seen, guessed, every.total() - seen.total() - guessed.total())
 
 
 def charges(ended: Ended, people: Mapping[int, Owner], here: Collection[int]) -> tuple[Charge, ...]:

@@ -14,11 +14,12 @@ Rules of this file:
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 
+from portroom.model.facts.ports import LAST_PORT
 from portroom.model.facts.sockets import Owner
 
 MOST_OWNERS = 1_000
@@ -48,6 +49,36 @@ class Remembered(NamedTuple):
     cookies: array[int]
     owners: array[int]
     ended: bytearray
+
+
+Lookup = Callable[[int], int | None]
+"""The code of a local port: twice the owner's number, and one more where it had ended."""
+
+TABLE_FROM = 1_500
+"""Connections from which a table of all ports takes less memory than one entry for each."""
+
+
+def lookup(known: Remembered) -> Lookup:
+    r"""
+    Return what tells the code of a local port: 0 or None for nobody.
+
+    >>> ended = Remembered(array("H", [40_000]), array("Q", [7]), array("H", [3]), bytearray(b"\1"))
+    >>> lookup(ended)(40_000), lookup(ended)(40_001)
+    (7, None)
+    """
+    codes = (2 * owner + ended for owner, ended in zip(known.owners, known.ended, strict=True))
+    if len(known.ports) < TABLE_FROM:
+        return dict(zip(known.ports, codes, strict=True)).get
+    table = array("H", bytes(2 * (LAST_PORT + 1)))
+    for port, code in zip(known.ports, codes, strict=True):
+        table[port] = code
+    return table.__getitem__
+
+
+def nobody(port: int) -> int | None:
+    """Return the code of any port of which nothing is known."""
+    del port
+    return None
 
 
 def nothing() -> Remembered:
