@@ -156,7 +156,7 @@ def sessions(watched: Watched, known: Known) -> WatchedSessions:
         known: One namespace of it.
     """
     sample = known.sample
-    gaps = [gap for gap in sample.gaps if not {"keys", "keys.owners"} & set(gap.affects)]
+    gaps = [gap for gap in sample.gaps if _concerns_sessions(gap)]
     if sample.depth != FULL:
         gaps.append(UNCOUNTED)
     return WatchedSessions(
