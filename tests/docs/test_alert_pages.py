@@ -23,6 +23,9 @@ SECTIONS = (
 )
 """What a person at night looks for, in this order."""
 
+FILES = (".conf", ".json", ".sqlite", ".msgpack")
+"""What looks like a key and is the name of a file."""
+
 TITLES = {rule.name: (rule.title, rule.severity) for rule in RULES}
 
 TOML = re.compile(r"(?m)^```toml\n(.*?)^```$", re.DOTALL)
@@ -79,4 +82,4 @@ def test_every_key_that_a_page_names_exists():
         for name in re.findall(rf"`(?:--set )?((?:{sections})\.[a-z_]+)\b(?!\()(?:`| = |=)", text)
     }
 
-    assert set() == {name for name in named - known if not name.endswith((".conf", ".json"))}
+    assert set() == {name for name in named - known if not name.endswith(FILES)}

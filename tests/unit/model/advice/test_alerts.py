@@ -252,6 +252,16 @@ def test_drift_and_collisions_are_told_unless_nobody_wants_it(name, more, withou
     assert () == silent.alerts
 
 
+def test_a_trial_is_no_drift_yet():
+    """Whoever tries a value knows that the next boot gives another."""
+    trial = PendingTrial(3, (), "host", 60.0, True)
+    tried = step((), watched(known(status=status(DRIFT)), trials=(trial,)), AT_ONCE)
+    kept = step(tried.alerts, watched(known(status=status(DRIFT))), AT_ONCE)
+
+    assert [] == told(tried)
+    assert ["drift"] == [name for name, _ in told(kept)]
+
+
 def test_a_rule_that_could_not_look_ends_nothing():
     """listener_in_range among the unchecked is not that there is none."""
     first = step((), watched(known(findings=findings(LISTENER))), AT_ONCE)
