@@ -19,10 +19,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 from tests.e2e.faults import CLEAN, COMMAND, DEADLINE_S
 from tests.kernel.harness import wait_until
 
 PORT = 9765
+
+FULL = os.environ.get("PORTROOM_TESTS") == "full"
+deep = pytest.mark.skipif(not FULL, reason="deeper runs alone: PORTROOM_TESTS=full")
 
 
 class Answer(NamedTuple):
@@ -60,6 +65,7 @@ class Served:
     ) -> None:
         self.log = folder / f"log-{time.monotonic_ns()}"
         self.port = port
+        self._asking = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command or [*COMMAND, "serve", *words],
@@ -91,12 +97,19 @@ class Served:
         wait_until(is_sampled, f"{times} samples were taken", deadline_s=DEADLINE_S)
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
-        """Return what a path answers."""
-        asking = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE_S)
-        with contextlib.closing(asking):
-            asking.request("GET", path, headers=dict(headers or {}))
-            answer = asking.getresponse()
+        """
+        Return what a path answers.
+
+        One connection serves all requests, as far as it can: who asks again and again
+        would else fill the range that is to be looked at.
+        """
+        try:
+            self._asking.request("GET", path, headers=dict(headers or {}))
+            answer = self._asking.getresponse()
             return Answer(answer.status, answer.read().decode())
+        except (OSError, http.client.HTTPException):
+            self._asking.close()  # the next request opens it again
+            raise
 
     def metric(self, name: str) -> float:
         """Return a metric without labels; -1 where there is none."""
@@ -115,6 +128,10 @@ class Served:
             seen += chunk
         return one
 
+    def close(self) -> None:
+        """Let go of the connection by which it was asked."""
+        self._asking.close()
+
     def end(self, number: int = signal.SIGTERM) -> tuple[int, float]:
         """End it by a signal, and return its exit status and how long that took."""
         began_s = time.monotonic()
@@ -132,6 +149,7 @@ def served(folder: Path, *words: str, **options: Any) -> Iterator[Served]:
     finally:
         one.process.kill()
         one.process.wait()
+        one.close()
 
 
 def cpu_s(pid: int) -> float:
