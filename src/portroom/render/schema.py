@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from portroom.model.facts import codec
+from portroom.model.facts.alert_rules import AlertRules
 from portroom.model.facts.answers import (
     SCHEMA_VERSION,
     Answer,
@@ -29,6 +30,7 @@ from portroom.model.facts.failure import Failure, FailureCounts
 from portroom.model.facts.features import FeaturesAnswer
 from portroom.model.facts.journal import Changed, Journal
 from portroom.model.facts.report import Report
+from portroom.model.facts.watched import History
 
 ANSWERS: dict[str, type[Answer]] = {
     "boot": Boot,
@@ -40,6 +42,7 @@ ANSWERS: dict[str, type[Answer]] = {
     "doctor": Findings,
     "features": FeaturesAnswer,
     "trace": FailureCounts,
+    "alerts": AlertRules,
     "plan": ChangePlan,
     "set": Changed,
     "apply": Changed,
@@ -47,6 +50,7 @@ ANSWERS: dict[str, type[Answer]] = {
     "undo": Journal,
     "recover": Journal,
     "journal": Journal,
+    "history": History,
     "report": Report,
 }
 """The answer of each command, by the command's name."""
@@ -69,6 +73,8 @@ TOGETHER = frozenset(
         "recover",
         "journal",
         "report",
+        "history",
+        "alerts",
     }
 )
 """Commands with one answer, however many namespaces it is about."""
