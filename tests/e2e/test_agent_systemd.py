@@ -194,8 +194,7 @@ def connections():
     return sum(key["held_ports"] for key in keys if key["remote_port"] == SERVER[1])
 
 
-@pytest.mark.skipif(not FULL, reason="deeper runs alone: PORTROOM_TESTS=full")
-def test_it_may_read_the_counts_of_failures():
+def the_counts_of_failures_are_read():
     """By its group alone, from a user namespace of its own, where root is still root."""
 
     def job(_):
@@ -219,8 +218,7 @@ def test_it_may_read_the_counts_of_failures():
     assert 3 == under_systemd(job)["failures_total"]
 
 
-@pytest.mark.skipif(not FULL, reason="deeper runs alone: PORTROOM_TESTS=full")
-def test_with_owners_it_names_them():
+def owners_are_named():
     """Two capabilities, and the processes of others have names."""
 
     def job(enter):
@@ -252,8 +250,7 @@ def owners():
     return {one["owner"]["command"] for key in told["charges"] for one in key if one["owner"]}
 
 
-@pytest.mark.skipif(not FULL, reason="deeper runs alone: PORTROOM_TESTS=full")
-def test_with_namespaces_it_enters_them():
+def namespaces_are_entered():
     """A namespace that has a name is sampled, though the daemon is not root."""
 
     def job(enter):
@@ -278,8 +275,7 @@ def namespaces():
     return [one["netns"]["name"] for one in told["namespaces"]]
 
 
-@pytest.mark.skipif(not FULL, reason="deeper runs alone: PORTROOM_TESTS=full")
-def test_systemd_may_hold_the_address():
+def systemd_holds_the_address():
     """Who asks while the daemon is not there waits for it; nobody is refused."""
 
     def job(enter):
@@ -296,3 +292,17 @@ def test_systemd_may_hold_the_address():
 
     assert ("inactive", "success") == (stopped, result)
     assert answer
+
+
+WAYS = {
+    "owners": owners_are_named,
+    "netns": namespaces_are_entered,
+    "counts": the_counts_of_failures_are_read,
+    "socket": systemd_holds_the_address,
+}
+
+
+@pytest.mark.parametrize("way", WAYS if FULL else ["netns"])
+def test_what_it_is_given_it_can_use(way):
+    """Each drop-in gives what it says, the group its counts, and the socket its address."""
+    WAYS[way]()
