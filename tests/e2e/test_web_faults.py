@@ -11,8 +11,10 @@ import time
 import httpx
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from portroom.daemon import guard, limits, web
+from portroom.daemon import answering, guard, limits, web
 from portroom.daemon.endpoints import ENDPOINTS, PATHS
 from tests.kernel import harness
 from tests.unit.daemon import made_web
@@ -406,13 +408,62 @@ def test_a_bug_is_told_and_ends_nothing(monkeypatch):
 
     with Web(made_web.watched()) as running:
         monkeypatch.setattr(web, "parse_query", broken)
-        answer = running.get(STATUS)
+        answer = [running.get(STATUS) for _ in range(3)][-1]
         monkeypatch.undo()
 
         assert is_good(running)
 
     assert (500, 1) == (answer.status_code, len(running.bugs))
     assert running.bugs[0].startswith("RuntimeError: oh")
+
+
+def test_a_bug_in_a_stream_is_told_and_ends_it(monkeypatch):
+    """Whoever listens asks again; the others are answered on."""
+
+    def broken(*_):
+        """Fail."""
+        raise RuntimeError("no")
+
+    with Web(made_web.watched()) as running:
+        (one,) = listening(running)
+        monkeypatch.setattr(answering.law, "status", broken)
+        running.publish(made_web.watched(samples_total=9))
+        rest = b"".join(received(one))
+        one.close()
+        monkeypatch.undo()
+
+        assert is_good(running)
+
+    assert b"samples_total" not in rest.partition(b"retry")[2]
+    assert 1 == len(running.bugs)
+
+
+@given(
+    st.sampled_from(
+        [b"", b"GET ", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\n"]
+    ),
+    st.binary(max_size=200),
+)
+def test_no_bytes_end_it(shared, start, rest):
+    """Whatever is sent is answered with a status or with nothing, and no bug is met."""
+    with shared.connect() as one:
+        one.sendall(start + rest + b"\r\n\r\n")
+        one.shutdown(socket.SHUT_WR)
+        answer = b"".join(received(one))
+
+    assert first_line(answer) in {0, 200, 400, 404, 405, 408, 421, 431}
+    assert [] == shared.bugs
+
+
+def test_a_unix_socket_is_this_host(tmp_path):
+    """No token is needed there, and any port is right: there is none."""
+    with Web(made_web.watched(), token="secret", path=str(tmp_path / "socket")) as running:
+        answers = [
+            running.raw(b"GET /healthz HTTP/1.0\r\nHost: " + host + b"\r\n\r\n")
+            for host in (b"localhost", b"localhost:1", b"evil.example")
+        ]
+
+    assert [200, 200, 421] == list(map(first_line, answers))
 
 
 ELSEWHERE = "192.0.2.7"

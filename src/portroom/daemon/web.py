@@ -38,6 +38,9 @@ from portroom.render.document import as_json_line
 RETRY_S = 10
 """When to ask again for what could not be read."""
 
+MOST_BUGS = 20
+"""That are reported, one line each."""
+
 OWN_HEADERS = frozenset(name for name, _ in guard.HEADERS) | {b"date"}
 
 
@@ -95,6 +98,7 @@ class Application:
         self._desk = desk
         self._allowed = allowed
         self._report = report
+        self._told: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -106,8 +110,18 @@ class Application:
         board.streams += is_stream
         try:
             await response(scope, receive, _with_headers(send))
+        except Exception as error:
+            self._tell(error)
+            raise  # the server ends the connection: half of an answer is none
         finally:
             board.streams -= is_stream
+
+    def _tell(self, error: Exception) -> None:
+        """Report a bug, each once: who comes upon it again and again fills no log."""
+        bug = _place(error)
+        if bug not in self._told and len(self._told) < MOST_BUGS:
+            self._told.add(bug)
+            self._report(bug)
 
     async def _respond(self, asked: guard.Asked) -> Response:
         """Return the answer to a request, be it a problem."""
@@ -125,7 +139,7 @@ class Application:
             problem = Problem(status=status, message=error.message, hint=error.hint)
             return _problem(problem, headers)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others are answered on
-            self._report(_place(error))
+            self._tell(error)
             return _problem(Problem(status=500, message="This is a bug in portroom; see its log."))
 
     async def _answer(self, asked: guard.Asked) -> Response:

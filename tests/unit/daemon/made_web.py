@@ -110,13 +110,18 @@ class Web:
         token: What others than loopback must show.
         address: Where it listens.
         file: Where the history lies.
+        path: Of a unix socket to listen on instead.
     """
 
-    def __init__(self, told=None, config=None, token=None, address="127.0.0.1", file="/no/history"):
+    def __init__(
+        self, told=None, config=None, token=None, address="127.0.0.1", file="/no/history", path=""
+    ):
         self.bugs: list[str] = []
         self.board = Board()
-        self.socket = socket.create_server((address, 0), backlog=128)
-        self.port = self.socket.getsockname()[1]
+        self.socket = unix_socket(path) if path else socket.create_server((address, 0))
+        self.place = self.socket.getsockname()
+        self.port = 0 if path else self.place[1]
+        self.family = self.socket.family
         self.address = address
         self.url = f"http://{address}:{self.port}"
         self._file = file
@@ -178,13 +183,24 @@ class Web:
 
     def connect(self):
         """Return a connection on which nothing was said yet."""
-        return socket.create_connection((self.address, self.port), timeout=5)
+        one = socket.socket(self.family, socket.SOCK_STREAM)
+        one.settimeout(5)
+        one.connect(self.place)
+        return one
 
     def raw(self, sent):
         """Send bytes, and return all that comes back until the other end closes."""
         with self.connect() as one:
             one.sendall(sent)
             return b"".join(received(one))
+
+
+def unix_socket(path):
+    """Return a socket that listens at a path."""
+    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    one.bind(path)
+    one.listen()
+    return one
 
 
 def received(one) -> Iterator[bytes]:
