@@ -164,8 +164,8 @@ def _limits(scene: Scene) -> Limits:
         conntrack_max=around.conntrack_max,
         tcp_memory_pages=around.tcp_memory_pages,
         tcp_memory_max_pages=around.tcp_memory_max_pages,
-        files_used=files and files.used,
-        files_max=files and files.limit,
+        files_used=files.used if files else None,
+        files_max=files.limit if files else None,
         open_files=around.open_files,
     )
 
@@ -179,6 +179,6 @@ def _counted(scene: Scene) -> Counted | None:
         after_s=round(after.at_s - before.at_s, 3),
         before=part_or_none(before.counts),
         after=part_or_none(after.counts),
-        conntrack_before=before.conntrack and part_or_none(before.conntrack),
-        conntrack_after=after.conntrack and part_or_none(after.conntrack),
+        conntrack_before=part_or_none(before.conntrack),
+        conntrack_after=part_or_none(after.conntrack),
     )
