@@ -34,7 +34,7 @@ SAME_AGAIN_S = 3600.0
 """How long the same crossing of the same namespace is not recorded once more."""
 
 LARGEST_KEPT_BYTES = 8 << 20
-"""A million sockets are about 3 MiB; what is larger is not kept for what may come."""
+"""Of all namespaces together. A million sockets are about 3 MiB; what is more is not kept."""
 
 MOST_PACKED_SOCKETS = 250_000
 NEAR_RATIO = 0.15
@@ -80,6 +80,7 @@ class FlightRecorder:
         """Why the last file could not be written; "" if it could."""
         self._folder = folder
         self._seen: dict[tuple[str, int], _Seen] = {}
+        self._kept_bytes = 0
 
     def offer(
         self,
@@ -99,6 +100,7 @@ class FlightRecorder:
         """
         if not self.config.enabled:
             self._seen.clear()
+            self._kept_bytes = 0
             return ()
         seen = self._of(snapshot.netns)
         packed = _Packed(snapshot)
@@ -107,7 +109,7 @@ class FlightRecorder:
             file for what in wanted if (file := self._keep(seen, what, packed, snapshot.netns, now))
         ]
         is_wanted = not wanted and _may_cross(snapshot, occupancy_ratio, thresholds)
-        _remember(seen, packed if is_wanted else None, now)
+        self._remember(seen, packed if is_wanted else None, now)
         return tuple(written)
 
     def _of(self, netns: NetnsId) -> _Seen:
@@ -116,8 +118,17 @@ class FlightRecorder:
         seen = self._seen.pop(place, None) or _Seen()
         self._seen[place] = seen
         while len(self._seen) > MOST_NAMESPACES:
-            del self._seen[next(iter(self._seen))]
+            gone = self._seen.pop(next(iter(self._seen)))
+            self._kept_bytes -= len(gone.before)
         return seen
+
+    def _remember(self, seen: _Seen, packed: _Packed | None, now: Instant) -> None:
+        """Keep a Snapshot for what may come, if there is room in memory; None for none."""
+        self._kept_bytes -= len(seen.before)
+        content = b"" if packed is None else packed.content()
+        seen.before = content if self._kept_bytes + len(content) <= LARGEST_KEPT_BYTES else b""
+        seen.before_at = now
+        self._kept_bytes += len(seen.before)
 
     def _keep(
         self, seen: _Seen, what: str, packed: _Packed, netns: NetnsId, now: Instant
@@ -259,13 +270,6 @@ def _may_cross(snapshot: Snapshot, ratio: float | None, thresholds: Sequence[flo
     if sockets <= MOST_PACKED_SOCKETS:
         return True
     return ratio is not None and any(abs(one - ratio) <= NEAR_RATIO for one in thresholds)
-
-
-def _remember(seen: _Seen, packed: _Packed | None, now: Instant) -> None:
-    """Keep a Snapshot for what may come, if it is not too large; None for none."""
-    content = b"" if packed is None else packed.content()
-    seen.before = content if len(content) <= LARGEST_KEPT_BYTES else b""
-    seen.before_at = now
 
 
 def _plain(name: str) -> str:

@@ -64,6 +64,7 @@ class Store:
         self.kept = kept
         self._file = str(Path(file).absolute()) if file else ""
         self._open: _Open | None = None
+        self._aside: tuple[str, ...] = ()
         self._taken: list[Taken] = []
         self._marks: list[Waiting] = []
         self._guard = threading.Lock()
@@ -136,6 +137,7 @@ class Store:
             self._shut()
         if self._open is None:
             self._open = _Open(self._file)
+            self._aside = database.those_set_aside(self._file)
         self._open.write(self._taken, self._marks, self.kept, now)
         self._taken, self._marks = [], []
         self._tell(OK, "")
@@ -163,6 +165,7 @@ class Store:
             return f"{reason}, and {database.reason_of(error)}", False
         try:
             aside = database.set_aside(self._file, now.at)
+            self._aside = database.those_set_aside(self._file)
         except OSError as error:
             return f"{reason}, and it cannot be set aside: {database.reason_of(error)}", False
         finally:
@@ -172,8 +175,7 @@ class Store:
     def _tell(self, state: str, reason: str) -> None:
         """Keep how it goes."""
         size = database.size_bytes(self._file)
-        aside = database.those_set_aside(self._file)
-        self._state = HistoryState(state, reason, self._file, size, aside)
+        self._state = HistoryState(state, reason, self._file, size, self._aside)
 
     def _shut(self) -> None:
         """Close the file, if it is open."""

@@ -178,6 +178,7 @@ def test_memory_is_bounded_however_many_namespaces_come(recorder, monkeypatch):
         fly(recorder, 0.1, netns=NetnsId(f"c{number}", number, number, "container"))
 
     assert 5 == len(recorder._seen)
+    assert sum(len(one.before) for one in recorder._seen.values()) == recorder._kept_bytes > 0
 
 
 def test_a_boot_begins_anew(recorder):

@@ -436,6 +436,21 @@ def test_others_may_not_read_it(tmp_path):
     assert {0o600} == set(modes.values())
 
 
+@pytest.mark.parametrize("content", [b"", b"this is another file\n" * 500])
+def test_no_descriptor_is_left(tmp_path, content):
+    """Written, closed and opened again, or refused again and again."""
+    (tmp_path / "seen.sqlite").write_bytes(content)
+    store = Store(f"{tmp_path}/seen.sqlite", HistoryKept())
+    fill(store, [100], 5)
+    store.close()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for uptime_s in range(110, 500, 10):
+        fill(store, [uptime_s], 5)
+        store.close()
+
+    assert before == len(list(Path("/proc/self/fd").iterdir()))
+
+
 def test_threads_may_ask_at_once(store):
     """The state is told, and marks are made, while another thread writes."""
 

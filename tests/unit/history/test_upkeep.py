@@ -119,7 +119,7 @@ def test_no_more_is_kept_than_is_allowed(tmp_path):
     most = 1 << 20
     store = store_in(tmp_path, most_bytes=most)
     held = tuple(range(1000, 980, -1))
-    state, now = fill(store, range(0, 3000 * 10, 10), *held)
+    state, now = fill(store, range(0, 1500 * 10, 10), *held)
     store.close()
 
     assert (tmp_path / "history.sqlite").stat().st_size <= most + (256 << 10)
@@ -132,7 +132,7 @@ def test_no_more_is_kept_than_is_allowed(tmp_path):
 def test_a_smaller_limit_makes_the_file_smaller(tmp_path):
     """Free pages go back to the disk, some with each sample."""
     store = store_in(tmp_path)
-    fill(store, range(0, 10_000, 5), *range(1000, 980, -1))
+    fill(store, range(0, 10_000, 8), *range(1000, 980, -1))
     before = store.state().size_bytes
     store.kept = HistoryKept(most_bytes=1 << 20)
     fill(store, range(10_000, 20_000, 10), 5)
