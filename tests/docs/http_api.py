@@ -6,6 +6,7 @@ What a field means that only the daemon tells stands in ``docs/reference/http-ap
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from typing import Any
 
@@ -28,7 +29,7 @@ def api_endpoints() -> str:
 
 def section(endpoint: Endpoint) -> str:
     """Return what is told of one endpoint."""
-    words = tomllib.loads(WORDS.read_text())["endpoints"]
+    words = read_words()["endpoints"]
     parts = [
         f"### {endpoint.path}",
         endpoint.summary,
@@ -74,12 +75,12 @@ def api_types() -> str:
     return "\n\n".join(map(fields, own_types()))
 
 
+@functools.cache
 def own_types() -> list[type[msgspec.Struct]]:
     """Return the types that no command answers with, in the order of first use."""
     answers = [one.answer for one in ENDPOINTS if one.answer is not None]
     every = [one for answer in (*answers, Problem) for one in blocks.structs_of(answer)]
-    commands = set(blocks.in_answers())
-    return [one for one in dict.fromkeys(every) if one not in commands]
+    return [one for one in dict.fromkeys(every) if one not in answers_of_commands()]
 
 
 def fields(struct: type[msgspec.Struct]) -> str:
@@ -97,9 +98,21 @@ def fields(struct: type[msgspec.Struct]) -> str:
     return f"### {struct.__name__}\n\nAll of [{name}](json.md#{name.lower()}), and:\n\n{table}"
 
 
+@functools.cache
+def answers_of_commands() -> frozenset[type[msgspec.Struct]]:
+    """Return the types that commands answer with."""
+    return frozenset(blocks.in_answers())
+
+
+@functools.cache
+def read_words() -> dict[str, Any]:
+    """Return the words of this page."""
+    return tomllib.loads(WORDS.read_text())
+
+
 def base_of(struct: type[msgspec.Struct]) -> type[msgspec.Struct] | None:
     """Return the answer of a command that a type adds to, None where it adds to none."""
-    return next((one for one in struct.__mro__[1:] if one in blocks.in_answers()), None)
+    return next((one for one in struct.__mro__[1:] if one in answers_of_commands()), None)
 
 
 def own_fields(struct: type[msgspec.Struct]) -> list[Any]:
@@ -111,8 +124,7 @@ def own_fields(struct: type[msgspec.Struct]) -> list[Any]:
 
 def told(struct: type[msgspec.Struct], name: str) -> tuple[str, str]:
     """Return the unit of a field, and its meaning."""
-    words = tomllib.loads(WORDS.read_text()) | tomllib.loads(blocks.MEANINGS.read_text())
-    found = tomllib.loads(WORDS.read_text()).get(struct.__name__, {}).get(name)
+    found = read_words().get(struct.__name__, {}).get(name)
     if found is None:
-        return blocks.told(words, struct, name)
+        return blocks.unit_of(name), "**not documented**"
     return (found[0], found[1]) if isinstance(found, list) else (blocks.unit_of(name), found)
