@@ -65,7 +65,7 @@ class Loop:
         self._last: Watched | None = None
         self._look_began_s: float | None = None
         self._bug = ""
-        self._is_over = False
+        self._is_over = self._is_first_late = False
 
     async def open(self, make: Callable[[], Observes]) -> None:
         """
@@ -160,6 +160,10 @@ class Loop:
 
     def _tell_late(self) -> None:
         """Publish that a look takes longer than the time from look to look."""
+        if self._last is None and not self._is_first_late:
+            self._is_first_late = True
+            text = f"The first sample takes longer than {duration(self.interval_s)}."
+            self._log.tell("warning", "late", text)
         self._tell_missed(f"a sample takes longer than {duration(self.interval_s)}.")
 
     def _tell_missed(self, error: str) -> None:

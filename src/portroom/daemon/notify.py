@@ -135,7 +135,7 @@ class Notifier:
             self._log.tell(
                 "error",
                 "notify",
-                f"{number} could not be sent to {place.kind}: {reason}. It is tried again.",
+                f"{number} could not be sent to {place.kind}: {reason.rstrip('.')}. It is tried again.",
             )
 
     async def _keep(self) -> None:

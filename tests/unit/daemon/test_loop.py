@@ -169,6 +169,25 @@ def test_a_look_that_takes_long_is_told_as_missed():
     assert "takes longer than 1 s" in published[1].error
 
 
+def test_a_first_look_that_takes_long_is_logged_once():
+    """There is nothing yet that could be published."""
+    go_on = threading.Event()
+    log = Told()
+
+    async def scenario(loop, published):
+        """Say twice that it is late, as the clock would."""
+        await asyncio.sleep(0)
+        loop._tell_late()
+        loop._tell_late()
+        go_on.set()
+        await published.upto(1)
+
+    published = run(Looks(lambda: go_on.wait(10) and watched()), scenario, 1.0, log)
+
+    assert ["late"] == log.events
+    assert 0 == published[0].missed_samples
+
+
 def test_it_ends_at_once_though_a_look_hangs():
     """The thread is left to itself."""
     go_on = threading.Event()
