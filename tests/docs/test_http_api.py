@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from portroom.daemon import events, guard, limits
+from portroom.daemon.answering import MOST_MOMENTS
 from portroom.daemon.endpoints import ENDPOINTS, MOST_ITEMS
 from portroom.model.laws.watched_keys import MISSED
 from tests.docs import blocks, http_api
@@ -73,6 +74,7 @@ def test_every_number_has_a_unit():
         f"| {limits.MOST_UNWANTED_BYTES >> 10} KiB, then",
         f"| {limits.STUCK_TIMEOUT_S:g} s, then",
         f"| {MOST_ITEMS:,} |",
+        f"| {MOST_MOMENTS:,}, else 400 |",
         f"At most {limits.MOST_STREAMS} streams",
         f"every {events.PING_S:g} s",
     ],

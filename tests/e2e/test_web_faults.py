@@ -36,6 +36,7 @@ def shared():
 @pytest.fixture
 def running(shared):
     """Return a web that shows one sample, and had no bug in the end."""
+    harness.wait_until(lambda: not shared.board.streams, "streams of other tests end")
     shared.publish(made_web.watched())
     yield shared
     assert [] == shared.bugs
@@ -97,6 +98,22 @@ def test_who_does_not_finish_the_headers_is_told_and_left(running, monkeypatch):
     assert [408, 408, 0] == [
         first_line(running.raw(sent)) for sent in (b"GET / HT", b"GET / HTTP/1.1\r\nA: b\r\n", b"")
     ]
+
+
+def test_who_was_answered_just_now_does_not_make_room(monkeypatch):
+    """Of those that wait, the one that waits longest does."""
+    monkeypatch.setattr(limits, "MOST_CONNECTIONS", 3 - limits.MOST_STREAMS)
+    with Web(made_web.watched()) as running:
+        first, second = running.connect(), running.connect()
+        first.sendall(request(running.port))
+        until(first, b'"failures_gap"')
+        others = [running.connect() for _ in range(2)]
+
+        assert b"" == b"".join(received(second))
+        first.sendall(request(running.port))
+        until(first, b'"failures_gap"')
+        for one in (first, second, *others):
+            one.close()
 
 
 def test_a_second_request_has_the_same_time(running, monkeypatch):
@@ -306,6 +323,14 @@ def test_what_is_not_there_is_told_with_what_is(running):
     assert "Did you mean /api/v1/status?" == hints[0]
     assert "'host'" in hints[1]
     assert "Did you mean 'netns'?" == hints[2]
+
+
+def test_one_answer_of_history_is_bounded(running):
+    """However many keys and moments are allowed each, both at once are not."""
+    answer = running.get("/api/v1/history?limit=100&points=1000")
+
+    assert 400 == answer.status_code
+    assert "at most 20,000" in answer.json()["message"]
 
 
 def until(one, end):

@@ -21,6 +21,7 @@ from portroom.daemon.board import Board
 from portroom.daemon.endpoints import ENDPOINTS, HTML, JSON, METRICS, Endpoint
 from portroom.daemon.events import as_event, stream
 from portroom.daemon.query import Values
+from portroom.errors import InvalidRequestError
 from portroom.model.facts.config import Config
 from portroom.model.facts.questions import HistoryQuestion
 from portroom.model.facts.sockets import Protocol
@@ -38,6 +39,9 @@ MOST_WAITING = 16
 """More than these are told to come again."""
 
 MOST_RETRY_S = 60
+
+MOST_MOMENTS = 20_000
+"""In one answer: some 8 MB of JSON."""
 
 NAMED = 20
 """Namespaces that are named to who asked for another one."""
@@ -230,7 +234,19 @@ async def _namespaces(desk: Desk, values: Values) -> Response:
 
 
 async def _history(desk: Desk, values: Values) -> Response:
-    """Answer with what was seen."""
+    """
+    Answer with what was seen.
+
+    Raises:
+        InvalidRequestError: That would be too much for one answer.
+    """
+    moments = values["limit"] * values["points"]
+    if moments > MOST_MOMENTS:
+        raise InvalidRequestError(
+            f"{values['limit']} keys of {values['points']} moments are {moments:,}; "
+            f"one answer has at most {MOST_MOMENTS:,}.",
+            "Ask for fewer keys with limit, or fewer moments with points.",
+        )
     protocol = values["protocol"]
     question = HistoryQuestion(
         since_s=values["since"],

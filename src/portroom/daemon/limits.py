@@ -65,7 +65,7 @@ class LimitedProtocol(H11Protocol):
 
     def __init__(self, *arguments: Any, **names: Any) -> None:
         super().__init__(*arguments, **names)
-        self.began_s = self.loop.time()
+        self.waits_since_s = self.loop.time()
         self._header_timer: asyncio.TimerHandle | None = None
         self._stuck_timer: asyncio.TimerHandle | None = None
         self._unwanted_bytes = 0
@@ -110,6 +110,7 @@ class LimitedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Wait for the next request, or for the end of a body that nobody wanted."""
+        self.waits_since_s = self.loop.time()
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
             self._expect_headers()
@@ -145,7 +146,7 @@ class LimitedProtocol(H11Protocol):
         ]
         if not waiting:
             return False
-        oldest = min(waiting, key=lambda one: one.began_s)
+        oldest = min(waiting, key=lambda one: one.waits_since_s)
         self.connections.discard(oldest)
         oldest.break_off()
         return True
