@@ -310,7 +310,7 @@ def test_what_is_not_there_is_told_with_what_is(running):
     answers = [
         running.get(path)
         for path in (
-            "/api/v1/staus",
+            "/api/v1/statuss",
             STATUS + "?netns=nowhere",
             STATUS + "?nets=host",
             "//",
