@@ -310,7 +310,7 @@ def test_what_is_not_there_is_told_with_what_is(running):
     answers = [
         running.get(path)
         for path in (
-            "/api/v1/statuss",
+            "/api/v1/headrooms",
             STATUS + "?netns=nowhere",
             STATUS + "?nets=host",
             "//",
@@ -320,7 +320,7 @@ def test_what_is_not_there_is_told_with_what_is(running):
 
     assert [404, 404, 400, 404, 404] == [answer.status_code for answer in answers]
     hints = [answer.json()["hint"] for answer in answers]
-    assert "Did you mean /api/v1/status?" == hints[0]
+    assert "Did you mean /api/v1/headroom?" == hints[0]
     assert "'host'" in hints[1]
     assert "Did you mean 'netns'?" == hints[2]
 
