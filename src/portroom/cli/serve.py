@@ -16,7 +16,7 @@ Serve = Callable[[str | None, tuple[str, ...], str | None], int]
 
 @click.command(
     epilog=exit_statuses(
-        _0="ended by SIGTERM, as a service manager does it",
+        _0="answered; ended by SIGTERM, as a service manager does it",
         _2="wrong usage, or a key or value of the configuration that cannot be",
         _3="an address is in use, or a right is missing",
         _130="ended by Ctrl-C",
@@ -59,7 +59,7 @@ def serve(
     all_netns: bool,
     snapshot: str | None,
 ) -> int:
-    """Stay on: sample, remember, answer by HTTP, and warn before ports run out.
+    """Stay on: sample, remember, answer by HTTP, and warn.
 
     Needs no root; without it, owners of other users' sockets have no names. Answers on
     loopback alone unless --listen says more, and then wants a token of other hosts.
