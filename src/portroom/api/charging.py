@@ -216,9 +216,10 @@ def _wanted(keys: Sequence[Measured], counters: Counters | Gap) -> list[KeyId]:
     charged = [one for one in keys if _is_charged(one.id)]
     many = isinstance(counters, Counters) and _sockets(counters) > MOST_SOCKETS
     for one in charged:
-        most -= sum(one.states.values())
-        if (found and most < 0) or (many and _remote(one.id) != _remote(charged[0].id)):
+        sockets = sum(one.states.values())
+        if (found and sockets > most) or (many and _remote(one.id) != _remote(charged[0].id)):
             continue
+        most -= sockets
         found.append(one.id)
     return found
 
