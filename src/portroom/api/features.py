@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from portroom.api.source import Live, Saved, Source
 from portroom.kernel.abilities import read_abilities
+from portroom.kernel.kept_features import ask_features
 from portroom.kernel.snapshot import Wanted
-from portroom.model.facts.features import FeaturesAnswer
+from portroom.model.facts.features import FeaturesAnswer, KeptFeatures
 from portroom.model.laws.feature_table import FEATURES
 from portroom.model.laws.features import feature_named, features_answer, saved_features
 from portroom.trace.abilities import read_trace_abilities
@@ -38,3 +39,8 @@ def features(source: Source, names: Sequence[str] = ()) -> FeaturesAnswer:
         return features_answer(live.take(Wanted()), found, rows)
 
     return live.run(job)
+
+
+def features_to_keep() -> KeptFeatures:
+    """Return what this kernel can do, for a daemon that may not ask it."""
+    return ask_features()

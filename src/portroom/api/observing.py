@@ -23,6 +23,7 @@ from portroom.errors import HistoryError, PortroomError
 from portroom.history.recorder import FlightRecorder
 from portroom.history.state_folder import read_state, write_state
 from portroom.history.store import Store
+from portroom.kernel.kept_features import read_kept_features
 from portroom.kernel.published import COUNTS, read_published
 from portroom.kernel.sampling import read_instant
 from portroom.kernel.trials import TrialsSeen
@@ -31,6 +32,7 @@ from portroom.model.facts.config import Config
 from portroom.model.facts.failure import FailureCounts
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.sample import BELOW_HALF, Instant
+from portroom.model.facts.snapshot import Features
 from portroom.model.facts.watched import PENDING, Alert, HistoryState, Known, Mark, Watched
 
 SURVEY_S = 30.0
@@ -148,7 +150,8 @@ class Observer:
         most = self._config.serve.most_netns
         self._omitted = max(0, len(found) - most)
         self._surveyed_s = now.uptime_s
-        features = next(filter(None, (one.sampler.features for one in self._places.values())), None)
+        seen = (one.sampler.features for one in self._places.values())
+        features = next(filter(None, seen), None) or self._kept_features()
         places = {}
         for source in found[:most]:
             place = _place(source)
@@ -157,6 +160,15 @@ class Observer:
             )
             places[place].sampler.unseen = source.unseen
         self._places = places
+
+    def _kept_features(self) -> Features | None:
+        """Return what somebody asked who may; None to ask the kernel oneself."""
+        file = self._config.serve.features_file
+        try:
+            return read_kept_features(file) if file else None
+        except (PortroomError, OSError) as error:
+            self._failed(error)
+            return None
 
     def _sources(self) -> Sequence[Live]:
         """Return every namespace that is to be sampled; the own one where they cannot be found."""

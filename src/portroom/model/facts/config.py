@@ -41,6 +41,7 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True):
     keys: int = 100
     hosts: tuple[str, ...] = ()
     token_file: str = ""
+    features_file: str = ""
     log: str = "text"
 
 
@@ -154,6 +155,14 @@ KEYS: tuple[ConfigKey, ...] = (
         "token_file",
         TEXT,
         "File with the token for other addresses than loopback; made if it is missing.",
+        reloads=False,
+    ),
+    ConfigKey(
+        "serve",
+        "features_file",
+        "features_file",
+        TEXT,
+        "File of `portroom features --keep`, by who may ask; empty asks the kernel itself.",
         reloads=False,
     ),
     ConfigKey("serve", "log", "log", TEXT, "Form of the log.", words=("text", "json")),

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from portroom.model.facts.answers import Answer
+from portroom.model.facts.answers import SCHEMA_VERSION, Answer
+from portroom.model.facts.snapshot import Features
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 SAID = (YES, NO, UNKNOWN)
@@ -54,3 +55,11 @@ class FeaturesAnswer(Answer, frozen=True, kw_only=True):
     """What this kernel can tell, and what it cannot."""
 
     features: tuple[FeatureTold, ...]
+
+
+class KeptFeatures(msgspec.Struct, frozen=True, kw_only=True):
+    """What a kernel can do, kept in one boot by who may ask for who may not."""
+
+    schema_version: int = SCHEMA_VERSION
+    boot_id: str
+    features: Features
