@@ -31,7 +31,7 @@ from portroom.model.advice import alerts
 from portroom.model.facts.config import Config
 from portroom.model.facts.failure import FailureCounts
 from portroom.model.facts.gaps import Gap
-from portroom.model.facts.sample import BELOW_HALF, Instant
+from portroom.model.facts.sample import BELOW_HALF, FULL, Instant
 from portroom.model.facts.snapshot import Features
 from portroom.model.facts.watched import PENDING, Alert, HistoryState, Known, Mark, Watched
 
@@ -214,7 +214,8 @@ class Observer:
         taken, watching.sampler.taken = watching.sampler.taken, None
         if taken is None or not self._config.recorder.enabled:
             return
-        for file in self._recorder.offer(taken, ratio, thresholds, sample.instant):
+        whole = None if sample.depth == FULL else watching.sampler.whole
+        for file in self._recorder.offer(taken, ratio, thresholds, sample.instant, whole):
             self._mark("recorded", file)
 
     def _known(self, now: Instant) -> tuple[Known, ...]:

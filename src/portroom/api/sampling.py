@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 
@@ -16,7 +17,7 @@ import msgspec
 
 from portroom.api.charging import Charging
 from portroom.api.doctor import findings, look_around
-from portroom.api.look import status
+from portroom.api.look import status, take_all
 from portroom.api.settings import settings
 from portroom.api.source import Live, Saved, System
 from portroom.kernel.sampling import bound_sockets, read_active_opens, read_instant
@@ -35,8 +36,9 @@ from portroom.model.laws.ownership import unread
 from portroom.model.laws.range_use import range_use
 from portroom.model.laws.sampled import Beside, sample_below_half, sample_of, without_beside
 
-COMPARED = 12
-"""Samples that a forecast looks back on: two minutes at the usual interval."""
+COMPARED_S = 120.0
+LEAST_COMPARED, MOST_COMPARED = 12, 60
+"""How far back a forecast looks, and by how many samples."""
 
 COMPARED_KEYS = 20
 """Keys of each of them; the tightest are those that may fill."""
@@ -59,17 +61,17 @@ class Sampler:
     def __init__(
         self, source: Live, config: Config, charging: Charging, features: Features | None = None
     ) -> None:
-        self.config = config
         self.taken: Snapshot | None = None
         self.unseen = source.unseen
         """What was not seen while namespaces were looked for; renewed by each such look."""
         self._source = msgspec.structs.replace(source, features=features)
         self._charging = charging
-        self._before: deque[Sample] = deque(maxlen=COMPARED)
+        self._before: deque[Sample] = deque()
         self._known: Known | None = None
         self._full_at_s: float | None = None
         self._pulse: Pulse | None = None
         self._unowned: Gap | None = None
+        self.reload(config)
 
     @property
     def features(self) -> Features | None:
@@ -84,6 +86,18 @@ class Sampler:
             config: Another one.
         """
         self.config = config
+        compared = math.ceil(COMPARED_S / config.serve.interval_s)
+        most = min(max(compared, LEAST_COMPARED), MOST_COMPARED)
+        self._before = deque(self._before, maxlen=most)
+
+    def whole(self) -> Snapshot:
+        """
+        Read all of the namespace, as `portroom snapshot` does.
+
+        Raises:
+            PortroomError: It cannot be read.
+        """
+        return self._source.run(lambda: take_all(self._source.known))
 
     def sample(self, *, full: bool = False) -> Known:
         """
@@ -106,7 +120,9 @@ class Sampler:
                 self._full(now, began_s) if full or self._is_due(now) else self._quick(now, began_s)
             )
 
-        self._known = _with_gaps(source.run(job), self.unseen)
+        known = source.run(job)
+        uncharged = self._charging.gap if known.sample.charges else None
+        self._known = _with_gaps(known, (*self.unseen, *([uncharged] if uncharged else ())))
         self._before.append(without_beside(self._known.sample, COMPARED_KEYS))
         return self._known
 
@@ -174,7 +190,7 @@ class Sampler:
         if can_fill_half(counters, 0, use.eligible_ports):
             return True
         bound = bound_sockets(read.settings.ephemeral, counters, features)
-        return bound is None or can_fill_half(counters, bound, use.eligible_ports)
+        return bound is None or can_fill_half(bound.after, bound.sockets, use.eligible_ports)
 
     def _beside(self, read: Snapshot, keys: Keys, now: Instant) -> Beside:
         """Return what is learned beside the keys."""

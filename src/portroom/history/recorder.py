@@ -2,7 +2,10 @@
 
 Rules of this file:
 
-- the one before is kept in memory, packed, since it cannot be taken afterwards;
+- the one before is kept in memory, since it cannot be taken afterwards; it is packed
+  only when it is written, as a sample shall cost nothing more;
+- what is taken at a crossing, and after it, is a whole one; the one before has what
+  its sample asked for;
 - a crossing counts in both directions, downwards only from well below, and the same
   one not again for a while: what swings around a threshold fills no disk;
 - the files are numbered in the order of writing, the oldest go first, and the clock
@@ -16,11 +19,12 @@ import contextlib
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
+from portroom.errors import PortroomError
 from portroom.history.state_folder import write_state
 from portroom.model.facts.codec import encode
 from portroom.model.facts.config import Recorder
@@ -34,11 +38,10 @@ SAME_AGAIN_S = 3600.0
 """How long the same crossing of the same namespace is not recorded once more."""
 
 LARGEST_KEPT_BYTES = 8 << 20
-"""Of all namespaces together. A million sockets are about 3 MiB; what is more is not kept."""
+"""Of all namespaces together, by estimate; what is more is not kept."""
 
-MOST_PACKED_SOCKETS = 250_000
-NEAR_RATIO = 0.15
-"""More sockets take 50 ms to pack: their Snapshot before is kept only near a threshold."""
+SOCKET_BYTES, GROUP_BYTES = 6, 300
+"""A port takes 2 bytes, a remaining time 4; a group a key of 71, a list or an array."""
 
 MOST_NAMESPACES = 1000
 
@@ -54,12 +57,13 @@ class _Seen(msgspec.Struct):
     What is known of one namespace.
 
     ``band`` is how many thresholds are reached, None until that is known. ``before``
-    is the file of the Snapshot before, empty once it is written. ``left`` are those
-    still to be written after a crossing; ``recorded`` when each was last.
+    is the Snapshot before, None once it is written or where it takes too much room.
+    ``left`` are those still to be written after a crossing; ``recorded`` when each was last.
     """
 
     band: int | None = None
-    before: bytes = b""
+    before: Snapshot | None = None
+    before_bytes: int = 0
     before_at: Instant | None = None
     left: int = 0
     recorded: dict[tuple[int, int], Instant] = msgspec.field(default_factory=dict)
@@ -88,6 +92,7 @@ class FlightRecorder:
         occupancy_ratio: float | None,
         thresholds: tuple[float, ...],
         now: Instant,
+        whole: Callable[[], Snapshot] | None = None,
     ) -> tuple[str, ...]:
         """
         Return the files written because of a Snapshot, most often none.
@@ -97,19 +102,20 @@ class FlightRecorder:
             occupancy_ratio: Of its tightest key, None where that is not known.
             thresholds: Ratios whose crossing is recorded.
             now: When it was read.
+            whole: Reads all of that namespace, for what is to be written; None where
+                the Snapshot is all.
         """
         if not self.config.enabled:
             self._seen.clear()
             self._kept_bytes = 0
             return ()
         seen = self._of(snapshot.netns)
-        packed = _Packed(snapshot)
         wanted = tuple(_wanted(seen, occupancy_ratio, sorted(set(thresholds)), now, self.config))
+        taken = _whole(snapshot, whole) if wanted else snapshot
         written = [
-            file for what in wanted if (file := self._keep(seen, what, packed, snapshot.netns, now))
+            file for what in wanted if (file := self._keep(seen, what, taken, now)) is not None
         ]
-        is_wanted = not wanted and _may_cross(snapshot, occupancy_ratio, thresholds)
-        self._remember(seen, packed if is_wanted else None, now)
+        self._remember(seen, None if wanted else snapshot, now)
         return tuple(written)
 
     def _of(self, netns: NetnsId) -> _Seen:
@@ -119,24 +125,24 @@ class FlightRecorder:
         self._seen[place] = seen
         while len(self._seen) > MOST_NAMESPACES:
             gone = self._seen.pop(next(iter(self._seen)))
-            self._kept_bytes -= len(gone.before)
+            self._kept_bytes -= gone.before_bytes
         return seen
 
-    def _remember(self, seen: _Seen, packed: _Packed | None, now: Instant) -> None:
+    def _remember(self, seen: _Seen, snapshot: Snapshot | None, now: Instant) -> None:
         """Keep a Snapshot for what may come, if there is room in memory; None for none."""
-        self._kept_bytes -= len(seen.before)
-        content = b"" if packed is None else packed.content()
-        seen.before = content if self._kept_bytes + len(content) <= LARGEST_KEPT_BYTES else b""
+        self._kept_bytes -= seen.before_bytes
+        size_bytes = 0 if snapshot is None else _size_bytes(snapshot)
+        fits = self._kept_bytes + size_bytes <= LARGEST_KEPT_BYTES
+        seen.before, seen.before_bytes = (snapshot, size_bytes) if fits else (None, 0)
         seen.before_at = now
-        self._kept_bytes += len(seen.before)
+        self._kept_bytes += seen.before_bytes
 
-    def _keep(
-        self, seen: _Seen, what: str, packed: _Packed, netns: NetnsId, now: Instant
-    ) -> str | None:
+    def _keep(self, seen: _Seen, what: str, taken: Snapshot, now: Instant) -> str | None:
         """Write one file, after making room for it; return its path, None if it failed."""
         is_before = what == BEFORE
-        content = seen.before if is_before else packed.content()
+        snapshot = (seen.before if is_before else None) or taken
         when = (seen.before_at if is_before else None) or now
+        content, netns = encode(snapshot), snapshot.netns
         try:
             number = self._make_room(len(content))
             if number is None:
@@ -187,17 +193,22 @@ class FlightRecorder:
         return sorted(found)
 
 
-class _Packed:
-    """A Snapshot that is packed once, and only if somebody needs it."""
+def _whole(snapshot: Snapshot, whole: Callable[[], Snapshot] | None) -> Snapshot:
+    """Return all of a namespace, or what there is of it where that cannot be read now."""
+    try:
+        return snapshot if whole is None else whole()
+    except (PortroomError, OSError):
+        return snapshot
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-        self._content = b""
 
-    def content(self) -> bytes:
-        """Return the file of the Snapshot."""
-        self._content = self._content or encode(self._snapshot)
-        return self._content
+def _size_bytes(snapshot: Snapshot) -> int:
+    """Return about how much memory a Snapshot takes."""
+    groups = snapshot.groups
+    if isinstance(groups, Gap):
+        return GROUP_BYTES
+    tables = [table.ports for table in groups.tables]
+    sockets = sum(sum(map(len, ports.values())) for ports in tables)
+    return GROUP_BYTES * sum(map(len, tables)) + SOCKET_BYTES * sockets
 
 
 def _wanted(
@@ -216,7 +227,7 @@ def _wanted(
         if is_new:
             seen.recorded[crossing] = now
             seen.left = config.after
-            if seen.before:
+            if seen.before is not None:
                 yield BEFORE
             yield _word(before, band, thresholds)
             return
@@ -259,17 +270,6 @@ def _word(before: int, band: int, thresholds: Sequence[float]) -> str:
     if band > before:
         return f"{ABOVE}-{thresholds[band - 1] * 100:.0f}"
     return f"{BELOW}-{thresholds[min(band, len(thresholds) - 1)] * 100:.0f}"
-
-
-def _may_cross(snapshot: Snapshot, ratio: float | None, thresholds: Sequence[float]) -> bool:
-    """Say whether a Snapshot may be the one before a crossing, and is worth to be packed."""
-    groups = snapshot.groups
-    if isinstance(groups, Gap):
-        return True
-    sockets = sum(sum(map(len, table.ports.values())) for table in groups.tables)
-    if sockets <= MOST_PACKED_SOCKETS:
-        return True
-    return ratio is not None and any(abs(one - ratio) <= NEAR_RATIO for one in thresholds)
 
 
 def _plain(name: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime
 import time
+from typing import NamedTuple
 
 from portroom.errors import KernelDataError
+from portroom.kernel.counters import read_counters
 from portroom.kernel.files import PROC, read_text
 from portroom.kernel.groups import all_hashed, count_bound
 from portroom.kernel.netstat import parse_count
@@ -31,7 +33,18 @@ def read_instant(proc: str = PROC) -> Instant:
     )
 
 
-def bound_sockets(scope: PortRange, counters: Counters, features: Features) -> int | None:
+class Bound(NamedTuple):
+    """
+    Up to how many TCP sockets are only bound, and counters that were read after.
+
+    One that connects meanwhile is counted twice, rather than never.
+    """
+
+    sockets: int
+    after: Counters
+
+
+def bound_sockets(scope: PortRange, counters: Counters, features: Features) -> Bound | None:
     """
     Return up to how many TCP sockets are only bound: ``inuse`` does not count them.
 
@@ -45,11 +58,12 @@ def bound_sockets(scope: PortRange, counters: Counters, features: Features) -> i
         None where the kernel does not answer.
     """
     if all_hashed(counters):
-        return 0
+        return Bound(0, counters)
     if not features.bound_inactive_rows:
-        return max(0, counters.tcp_alloc - counters.tcp_inuse - counters.tcp6_inuse)
+        unlisted = counters.tcp_alloc - counters.tcp_inuse - counters.tcp6_inuse
+        return Bound(max(0, unlisted), counters)
     try:
-        return count_bound(scope)
+        return Bound(count_bound(scope), read_counters())
     except (OSError, KernelDataError):
         return None
 

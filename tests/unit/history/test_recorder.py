@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from portroom.errors import InvalidRequestError
 from portroom.history import recorder as module
 from portroom.history.recorder import FlightRecorder
 from portroom.kernel.saved_file import read_snapshot
@@ -164,6 +165,29 @@ def test_off_is_off(tmp_path):
     assert [[], ["host-before", "host-above-80"]] == fly(recorder, 0.1, 0.9)
 
 
+def test_what_is_written_of_a_crossing_is_all_of_the_namespace(recorder):
+    """The one before has what its sample asked for; those from the crossing on have all."""
+    now = instant(0)
+    whole = snapshot(now, 99)
+    for ratio in (0.1, 0.6, 0.6):
+        files = recorder.offer(snapshot(now), ratio, THRESHOLDS, now, lambda: whole)
+        taken = [read_snapshot(file) for file in files]
+        assert {0.1: [], 0.6: [whole]}[ratio] == taken[-1:]
+
+
+def test_where_no_more_can_be_read_what_was_read_is_kept(recorder):
+    """A namespace may be gone just then."""
+    now = instant(0)
+    recorder.offer(snapshot(now), 0.1, THRESHOLDS, now)
+
+    def gone():
+        """Find nothing any more."""
+        raise InvalidRequestError("It is gone.")
+
+    _, crossing = recorder.offer(snapshot(now, 7), 0.6, THRESHOLDS, now, gone)
+    assert snapshot(now, 7) == read_snapshot(crossing)
+
+
 def test_a_snapshot_too_large_is_not_kept_for_what_may_come(recorder, monkeypatch):
     """Then the crossing itself is the first."""
     monkeypatch.setattr(module, "LARGEST_KEPT_BYTES", 10)
@@ -178,7 +202,7 @@ def test_memory_is_bounded_however_many_namespaces_come(recorder, monkeypatch):
         fly(recorder, 0.1, netns=NetnsId(f"c{number}", number, number, "container"))
 
     assert 5 == len(recorder._seen)
-    assert sum(len(one.before) for one in recorder._seen.values()) == recorder._kept_bytes > 0
+    assert sum(one.before_bytes for one in recorder._seen.values()) == recorder._kept_bytes > 0
 
 
 def test_a_boot_begins_anew(recorder):
