@@ -3,7 +3,8 @@ Hold the rules that every test lives by.
 
 * ``REQUIRE=kernel,e2e`` turns each skip in those folders into a failure, and so
   does a required folder of which a whole run collects nothing.
-* ``PORTROOM_TESTS=full`` lets hypothesis look deeper. Either way the same commit
+* ``PORTROOM_TESTS=full`` lets hypothesis look deeper, and runs what is marked ``deep``,
+  which is left out else: that is no skip, since nothing is missing. Either way the same commit
   gives the same result: examples are derived from the test, not from chance.
 * No test changes the host: its settings are compared before and after a session.
 """
@@ -18,6 +19,7 @@ import pytest
 TESTS = Path(__file__).parent
 FOLDERS = frozenset({"unit", "replay", "kernel", "e2e", "browser", "fleet", "docs", "kernels"})
 REQUIRED = frozenset(os.environ.get("REQUIRE", "").replace(",", " ").split())
+FULL = os.environ.get("PORTROOM_TESTS") == "full"
 HOST_SETTINGS = (
     "ip_local_port_range",
     "ip_local_reserved_ports",
@@ -29,15 +31,14 @@ HOST_SETTINGS = (
 
 hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, max_examples=50)
 hypothesis.settings.register_profile("full", deadline=None, derandomize=True, max_examples=1000)
-hypothesis.settings.load_profile(
-    "full" if os.environ.get("PORTROOM_TESTS") == "full" else "quick",
-)
+hypothesis.settings.load_profile("full" if FULL else "quick")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """
     Refuse a ``REQUIRE`` that names no folder of tests: a typo would require nothing.
     """
+    config.addinivalue_line("markers", "deep: takes long, and runs with PORTROOM_TESTS=full alone")
     if unknown := sorted(REQUIRED - FOLDERS):
         raise pytest.UsageError(
             f"REQUIRE names {', '.join(unknown)}; the folders are {', '.join(sorted(FOLDERS))}."
@@ -94,6 +95,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     absent = sorted(REQUIRED - {folder_of(item.path) for item in items})
     if absent and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
         raise pytest.UsageError(f"REQUIRE names {', '.join(absent)}, of which no test was found.")
+    leave_out_deep(config, items)
+
+
+def leave_out_deep(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """
+    Leave out what is marked ``deep``, unless the full tests are asked for.
+    """
+    deep = [] if FULL else [one for one in items if one.get_closest_marker("deep")]
+    if deep:
+        config.hook.pytest_deselected(items=deep)
+        items[:] = [one for one in items if one not in deep]
 
 
 @pytest.fixture(scope="session", autouse=True)

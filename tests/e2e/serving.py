@@ -27,7 +27,7 @@ from tests.kernel.harness import wait_until
 PORT = 9765
 
 FULL = os.environ.get("PORTROOM_TESTS") == "full"
-deep = pytest.mark.skipif(not FULL, reason="deeper runs alone: PORTROOM_TESTS=full")
+deep = pytest.mark.deep
 
 
 class Answer(NamedTuple):

@@ -342,6 +342,7 @@ def test_words_are_completed():
         b"plain,status",
         b"plain,sessions",
         b"plain,settings",
+        b"plain,serve",
         b"plain,set",
         b"plain,snapshot",
     ]

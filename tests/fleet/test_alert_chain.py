@@ -6,7 +6,6 @@ import contextlib
 import errno
 import http.server
 import json
-import os
 import socket
 import struct
 import subprocess
@@ -20,8 +19,6 @@ from tests.docs.pages import ROOT
 from tests.e2e.faults import CLEAN, COMMAND
 from tests.e2e.serving import PORT, served
 from tests.kernel.harness import wait_until
-
-FULL = os.environ.get("PORTROOM_TESTS") == "full"
 
 RANGE = {"ip_local_port_range": "40000 40039"}
 ELIGIBLE = 40
@@ -191,7 +188,7 @@ def test_one_message_can_be_tried(netns, tmp_path):
     assert posted[0][1]["title"].startswith("[test] ")
 
 
-@pytest.mark.skipif(not FULL, reason="takes half a minute: PORTROOM_TESTS=full")
+@pytest.mark.deep
 def test_exhaustion_reaches_a_webhook_by_prometheus_and_alertmanager(netns, tmp_path):
     """The shipped rules, and the shipped Alertmanager but for its waiting times."""
     rules = (ROOT / "fleet/prometheus/portroom.rules.yml").read_text()

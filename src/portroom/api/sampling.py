@@ -86,7 +86,7 @@ class Sampler:
             config: Another one.
         """
         self.config = config
-        compared = math.ceil(COMPARED_S / config.serve.interval_s)
+        compared = math.ceil(COMPARED_S / max(1.0, config.serve.interval_s))
         most = min(max(compared, LEAST_COMPARED), MOST_COMPARED)
         self._before = deque(self._before, maxlen=most)
 
@@ -121,10 +121,15 @@ class Sampler:
             )
 
         known = source.run(job)
-        uncharged = self._charging.gap if known.sample.charges else None
-        self._known = _with_gaps(known, (*self.unseen, *([uncharged] if uncharged else ())))
+        self._known = _with_gaps(known, (*self.unseen, *self._uncharged(known.sample)))
         self._before.append(without_beside(self._known.sample, COMPARED_KEYS))
         return self._known
+
+    def _uncharged(self, sample: Sample) -> tuple[Gap, ...]:
+        """Return why some TIME_WAITs are charged to nobody, if owners are not missing anyway."""
+        gap = self._charging.gap
+        is_told = any(one.source == "owners" for one in sample.gaps)
+        return (gap,) if gap and sample.charges and not is_told else ()
 
     def _is_due(self, now: Instant) -> bool:
         """Say whether it is time to look at every socket."""
