@@ -38,6 +38,9 @@ from portroom.model.facts.watched import PENDING, Alert, HistoryState, Known, Ma
 SURVEY_S = 30.0
 """Seconds between two searches for namespaces, which walk all processes."""
 
+TRIALS_S = 5.0
+"""Seconds between two readings of /proc/locks, which hold up who locks a file meanwhile."""
+
 COUNTS_WITHIN_S = 1.0
 """Longer nobody waits for the trace service, which looks every half second who asks."""
 
@@ -79,7 +82,8 @@ class Observer:
         self._charging = Charging(config.owners)
         self._charging.load(_read(folder, OWNERS_STATE) or b"")
         self._kept_s = self._began.uptime_s
-        self._history = HistoryState()
+        self._trials: TrialsSeen | None = None
+        self._trials_s = 0.0
         self._mark("start", f"portroom {__version__} began to watch")
 
     def tick(self) -> Watched:
@@ -95,7 +99,7 @@ class Observer:
             self._sample_all()
             self._keep_owners(now)
         known = self._known(now)
-        seen = TrialsSeen((), (), ()) if self._saved else trials()
+        seen = self._trials_seen(now)
         watched = Watched(
             version=__version__,
             host=known[0].sample.host if known else "",
@@ -140,6 +144,14 @@ class Observer:
         self._mark("stop", f"portroom {__version__} ended")
         if self._store is not None:
             self._store.close()
+
+    def _trials_seen(self, now: Instant) -> TrialsSeen:
+        """Return the trials that wait; looked for now and then, since all locks wait for that."""
+        if self._saved is not None:
+            return TrialsSeen((), (), ())
+        if self._trials is None or now.uptime_s - self._trials_s >= TRIALS_S:
+            self._trials, self._trials_s = trials(), now.uptime_s
+        return self._trials
 
     def _survey(self, now: Instant) -> None:
         """Look for namespaces that came or went, now and then."""

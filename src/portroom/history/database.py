@@ -264,6 +264,16 @@ def remove_log(file: str, identities: Sequence[tuple[int, int] | None]) -> None:
                 Path(file + beside).unlink()
 
 
+def sizes(file: str) -> tuple[int, int]:
+    """Return the bytes of the file and of its log, none for what is not there or no database."""
+    log = Path(file + BESIDE[0])
+    found = [0, 0]
+    for place, one in enumerate((Path(file), log)):
+        with contextlib.suppress(OSError):
+            found[place] = one.stat().st_size
+    return (found[0] if _begins_right(file) else 0), found[1]
+
+
 def identity(file: str) -> tuple[int, int] | None:
     """Return what tells a file from another one of the same name, None where there is none."""
     try:

@@ -37,6 +37,9 @@ LONGEST_MARK = 1000
 DRIFTED_S = 0.01
 """A clock that differs by more from when the boot was last told is written down."""
 
+LOOKED_THROUGH_S = 3600.0
+"""So often the file is opened anew: what is damaged in place is read from memory until then."""
+
 OK, DEGRADED, OFF = "ok", "degraded", "off"
 
 _INSERT = f"INSERT OR REPLACE INTO raw ({COLUMNS}) VALUES ({', '.join('?' * 14)})"  # noqa: S608
@@ -133,10 +136,10 @@ class Store:
             UnusableError: The file cannot be used.
             ForeignFileError: It is not ours.
         """
-        if self._open is not None and not self._open.is_in_place():
+        if self._open is not None and not self._open.is_as_it_was(now):
             self._shut()
         if self._open is None:
-            self._open = _Open(self._file)
+            self._open = _Open(self._file, now)
             self._aside = database.those_set_aside(self._file)
         self._open.write(self._taken, self._marks, self.kept, now)
         self._taken, self._marks = [], []
@@ -195,8 +198,8 @@ class _Open:
         ForeignFileError: It is not ours.
     """
 
-    def __init__(self, file: str) -> None:
-        self._file = file
+    def __init__(self, file: str, now: Instant) -> None:
+        self._file, self._opened = file, now
         make(str(Path(file).parent))
         self._lock = database.lock(file)
         try:
@@ -205,12 +208,36 @@ class _Open:
             os.close(self._lock)
             raise
         self._identity = database.identity(file)
-        self._beside = [database.identity(file + one) for one in database.BESIDE]
+        self._beside = self._read_beside()
+        self._sizes = database.sizes(file)
         self._boot: _Boot | None = None
 
     def is_in_place(self) -> bool:
         """Say whether the file is still the one of its name."""
         return self._identity == database.identity(self._file)
+
+    def is_as_it_was(self, now: Instant) -> bool:
+        """
+        Say whether nobody else touched the file, and it was looked through lately.
+
+        The database itself notices neither a log that was removed nor a file that was
+        made shorter: it goes on writing what nobody can read.
+        """
+        opened = self._opened
+        is_lately = (
+            opened.boot_id == now.boot_id and 0 <= now.uptime_s - opened.uptime_s < LOOKED_THROUGH_S
+        )
+        left = zip(database.sizes(self._file), self._sizes, strict=True)
+        return (
+            is_lately
+            and self.is_in_place()
+            and self._beside == self._read_beside()
+            and all(size >= before for size, before in left)
+        )
+
+    def _read_beside(self) -> list[tuple[int, int] | None]:
+        """Return what tells the files that belong to it from others of their names."""
+        return [database.identity(self._file + one) for one in database.BESIDE]
 
     def close(self) -> None:
         """Close the file, and let others write."""
@@ -249,6 +276,7 @@ class _Open:
                     connection.execute("ROLLBACK")
             raise
         upkeep.give_back(connection)
+        self._beside, self._sizes = self._read_beside(), database.sizes(self._file)
 
     def _known(self, now: Instant) -> _Boot:
         """Return the boot of *now* as this file knows it."""

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from portroom.history import schema
-from portroom.history.store import MOST_WAITING_ROWS, Store
+from portroom.history.database import BESIDE
+from portroom.history.store import LOOKED_THROUGH_S, MOST_WAITING_ROWS, Store
 from portroom.model.facts.config import HistoryKept
 from portroom.model.facts.sample import BELOW_HALF
 from portroom.model.facts.watched import HistoryState, KeyName, Mark
@@ -279,6 +280,49 @@ def test_a_page_that_is_damaged_later_is_found_when_it_is_needed(store, tmp_path
 
     assert states <= {"ok", "degraded"}
     assert ("ok", 1) == (state.state, len(state.set_aside))
+
+
+MEDDLING = {
+    "shorter file": lambda file: os.truncate(file, 0),
+    "other beginning": lambda file: _overwrite(file, os.urandom(4096)),
+    "no log": lambda file: file.with_name(f"{file.name}-wal").unlink(),
+    "shorter log": lambda file: os.truncate(f"{file}-wal", 0),
+    "no log, no index": lambda file: [file.with_name(file.name + one).unlink() for one in BESIDE],
+}
+
+
+def _overwrite(file, content):
+    """Write over the beginning of a file that is in use."""
+    with file.open("r+b") as opened:
+        opened.write(content)
+
+
+@pytest.mark.parametrize("meddling", MEDDLING)
+def test_what_others_do_to_the_open_file_is_noticed_with_the_next_sample(store, tmp_path, meddling):
+    """Whoever reads finds that sample; the database alone would go on writing for nobody."""
+    fill(store, range(100, 200, 10), *range(100, 50, -5))
+    MEDDLING[meddling](tmp_path / "history.sqlite")
+
+    state, now = fill(store, [200], 5)
+
+    assert "ok" == state.state
+    assert 200 == history(tmp_path, now).lines[0].moments[-1].uptime_s
+
+
+def test_a_page_that_is_damaged_in_place_is_found_within_the_hour(store, tmp_path):
+    """Nobody needs the page, and no other file takes the place of this one."""
+    fill(store, range(100, 4000, 10), *range(1000, 900, -5))
+    store.close()
+    fill(store, [4000], 5)
+    with (tmp_path / "history.sqlite").open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(4096)
+        file.write(os.urandom(size - 4096))
+
+    state, now = fill(store, [4000 + LOOKED_THROUGH_S], 5)
+
+    assert ("ok", 1) == (state.state, len(state.set_aside))
+    assert [now.uptime_s] == [one.uptime_s for one in history(tmp_path, now).lines[0].moments]
 
 
 @pytest.mark.parametrize("content", [b"root:x:0:0::/root:/bin/sh\n" * 100, b"\0" * 8192])
