@@ -16,10 +16,10 @@ import msgspec
 
 from portroom import __version__
 from portroom.api.charging import Charging
-from portroom.api.sampling import Sampler, saved_known
+from portroom.api.sampling import Sampler, saved_known, with_gaps
 from portroom.api.source import Live, Saved, open_sources
 from portroom.api.trials import trials
-from portroom.errors import HistoryError, PortroomError
+from portroom.errors import HistoryError, InvalidRequestError, PortroomError
 from portroom.history.recorder import FlightRecorder
 from portroom.history.state_folder import read_state, write_state
 from portroom.history.store import Store
@@ -32,7 +32,7 @@ from portroom.model.facts.config import Config
 from portroom.model.facts.failure import FailureCounts
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.sample import BELOW_HALF, FULL, Instant
-from portroom.model.facts.snapshot import Features
+from portroom.model.facts.snapshot import Features, Snapshot
 from portroom.model.facts.watched import PENDING, Alert, HistoryState, Known, Mark, Watched
 
 SURVEY_S = 30.0
@@ -43,6 +43,8 @@ TRIALS_S = 5.0
 
 COUNTS_WITHIN_S = 1.0
 """Longer nobody waits for the trace service, which looks every half second who asks."""
+
+UNKEPT = "the Snapshots of the last crossing of a threshold were not all kept"
 
 HISTORY_FILE = "history.sqlite"
 RECORDED_FOLDER = "recorded"
@@ -194,17 +196,27 @@ class Observer:
     def _sample_all(self) -> None:
         """Take a sample of each namespace; one that cannot be read misses it."""
         missed = [one for one in self._places.values() if not self._is_sampled(one)]
+        self._leave_ended()
         self._missed = self._missed + 1 if len(missed) == len(self._places) else 0
         if not missed:
             self._error = ""
+
+    def _leave_ended(self) -> None:
+        """Forget namespaces that ended; whether another process holds one is looked for next."""
+        there = {place: one for place, one in self._places.items() if not one.has_ended}
+        if len(there) < len(self._places):
+            self._places, self._surveyed_s = there, None
 
     def _is_sampled(self, watching: _Watching) -> bool:
         """Take one sample, and say whether there is one."""
         try:
             watching.take()
         except (PortroomError, OSError) as error:
-            self._failed(error)
-            return False
+            # That a namespace ends is no failure; that of the daemon, or the host's, has no end.
+            watching.has_ended = isinstance(error, InvalidRequestError) and watching.is_of_others
+            if not watching.has_ended:
+                self._failed(error)
+            return watching.has_ended
         assert watching.known is not None
         self._samples += 1
         self._skipped += watching.known.sample.depth == BELOW_HALF
@@ -224,9 +236,14 @@ class Observer:
         thresholds = (limits.half_ratio, limits.warning_ratio, limits.critical_ratio)
         ratio = sample.keys[0].occupancy_ratio if sample.keys else 0.0
         taken, watching.sampler.taken = watching.sampler.taken, None
-        if taken is None or not self._config.recorder.enabled:
+        if not self._config.recorder.enabled:
             return
         whole = None if sample.depth == FULL else watching.sampler.whole
+        if taken is None and self._recorder.is_awaiting(sample.netns):
+            # Below half nobody asks for sockets, and below half is below every threshold.
+            taken, whole = watching.whole_if_read(), None
+        if taken is None:
+            return
         for file in self._recorder.offer(taken, ratio, thresholds, sample.instant, whole):
             self._mark("recorded", file)
 
@@ -234,7 +251,13 @@ class Observer:
         """Return what is known of each namespace that was sampled at all."""
         if self._saved is not None:
             return (saved_known(self._saved, self._config, now),)
-        return tuple(one.known for one in self._places.values() if one.known is not None)
+        known = tuple(one.known for one in self._places.values() if one.known is not None)
+        return tuple(with_gaps(one, self._untaken()) for one in known)
+
+    def _untaken(self) -> tuple[Gap, ...]:
+        """Return that the Snapshots of a crossing could not be kept, as long as that is so."""
+        trouble = self._recorder.trouble if self._config.recorder.enabled else ""
+        return (Gap("recorder", f"{UNKEPT}: {trouble}"),) if trouble else ()
 
     def _remember(self, known: Sequence[Known], now: Instant) -> HistoryState:
         """Write the new samples into the history, and return how that goes."""
@@ -287,6 +310,19 @@ class _Watching:
         self.source = source
         self.sampler = sampler
         self.known: Known | None = None
+        self.has_ended = False
+
+    @property
+    def is_of_others(self) -> bool:
+        """Say whether it is another namespace than the daemon's own, or the host's."""
+        return self.source.known is not None and self.source.known.kind != "host"
+
+    def whole_if_read(self) -> Snapshot | None:
+        """Return all of the namespace, None where it cannot be read now."""
+        try:
+            return self.sampler.whole()
+        except (PortroomError, OSError):
+            return None
 
     def take(self) -> None:
         """

@@ -121,7 +121,7 @@ class Sampler:
             )
 
         known = source.run(job)
-        self._known = _with_gaps(known, (*self.unseen, *self._uncharged(known.sample)))
+        self._known = with_gaps(known, (*self.unseen, *self._uncharged(known.sample)))
         self._before.append(without_beside(self._known.sample, COMPARED_KEYS))
         return self._known
 
@@ -207,7 +207,7 @@ class Sampler:
         )
 
 
-def _with_gaps(known: Known, gaps: tuple[Gap, ...]) -> Known:
+def with_gaps(known: Known, gaps: tuple[Gap, ...]) -> Known:
     """Return what is known with more that was not seen."""
     if not gaps:
         return known

@@ -118,9 +118,18 @@ class FlightRecorder:
         self._remember(seen, None if wanted else snapshot, now)
         return tuple(written)
 
+    def is_awaiting(self, netns: NetnsId) -> bool:
+        """
+        Say whether a Snapshot is to be written even if nothing is above a threshold.
+
+        That is so where something was, and for those after a crossing.
+        """
+        seen = self._seen.get(_place(netns))
+        return seen is not None and bool(seen.band or seen.left)
+
     def _of(self, netns: NetnsId) -> _Seen:
         """Return what is known of a namespace; of those that are gone it is forgotten."""
-        place = (netns.name, netns.cookie or netns.inode)
+        place = _place(netns)
         seen = self._seen.pop(place, None) or _Seen()
         self._seen[place] = seen
         while len(self._seen) > MOST_NAMESPACES:
@@ -191,6 +200,11 @@ class FlightRecorder:
                     size = entry.stat(follow_symlinks=False).st_size
                     found.append((int(match[1]), entry.name, size))
         return sorted(found)
+
+
+def _place(netns: NetnsId) -> tuple[str, int]:
+    """Return what tells a namespace from all others."""
+    return netns.name, netns.cookie or netns.inode
 
 
 def _whole(snapshot: Snapshot, whole: Callable[[], Snapshot] | None) -> Snapshot:
