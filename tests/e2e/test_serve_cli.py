@@ -284,7 +284,7 @@ def test_other_hosts_need_the_token_which_is_in_no_log(host, tmp_path):
 
 @deep
 def test_a_saved_snapshot_is_served(host, tmp_path):
-    """Nothing is sampled and nothing remembered; the numbers are those of the file."""
+    """Nothing is sampled and nothing remembered; nothing is told but the file."""
 
     def job():
         """Save one with another range, and serve it."""
@@ -294,11 +294,13 @@ def test_a_saved_snapshot_is_served(host, tmp_path):
         with served(tmp_path, "--snapshot", file) as daemon:
             wait_until(lambda: "nothing is sampled" in daemon.told, "it began")
             wait_until(lambda: ready(daemon), "it answers")
-            return daemon.get("/api/v1/status").json, daemon.end()[0]
+            status, past = (daemon.get(f"/api/v1/{name}") for name in ("status", "history"))
+            return status.json, (past.status, past.json), daemon.end()[0]
 
-    status, ended = host(job)
+    status, (past, problem), ended = host(job)
 
     assert 28_232 == status["range"]["eligible_ports"]
+    assert (503, "A saved Snapshot has no history: it is one moment.") == (past, problem["message"])
     assert 0 == ended
     assert [] == list(tmp_path.glob("**/*.sqlite"))
 

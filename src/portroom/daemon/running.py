@@ -121,7 +121,7 @@ class Daemon:
 
     def _application(self) -> ASGIApp:
         """Return what answers requests, by the configuration that holds now."""
-        file = history_of(self._config, self._folder)
+        file = None if self._snapshot is not None else history_of(self._config, self._folder)
         return application(self._board, self._config, self._token, file, self._stop, self._tell_bug)
 
     def _tell_begin(self) -> None:

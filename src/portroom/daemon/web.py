@@ -28,7 +28,7 @@ from portroom.daemon.board import Board
 from portroom.daemon.endpoints import JSON, PATHS
 from portroom.daemon.limits import MOST_STREAMS
 from portroom.daemon.query import parse_query
-from portroom.errors import InvalidRequestError, PortroomError
+from portroom.errors import HistoryError, InvalidRequestError, PortroomError
 from portroom.model.facts.config import Config
 from portroom.model.facts.questions import HistoryQuestion
 from portroom.model.facts.watched import History, Watched
@@ -48,7 +48,7 @@ def application(
     board: Board,
     config: Config,
     token: str | None,
-    history_file: str,
+    history_file: str | None,
     stop: asyncio.Event,
     report: Callable[[str], None] | None = None,
 ) -> Application:
@@ -59,7 +59,7 @@ def application(
         board: Where the newest Watched is put up; who closes it ends all streams.
         config: What holds until another application takes the place of this one.
         token: What must be shown at any address but loopback; None lets nobody in there.
-        history_file: Where the history lies.
+        history_file: Where the history lies; None where a saved Snapshot is told.
         stop: Set once the daemon is to end: then no stream begins.
         report: Told of a bug, in one line.
     """
@@ -73,10 +73,21 @@ def application(
     return Application(desk, allowed, report or _tell_nobody)
 
 
-def _history(file: str, question: HistoryQuestion, watched: Watched) -> History:
-    """Return what the history tells."""
+def _history(file: str | None, question: HistoryQuestion, watched: Watched) -> History:
+    """
+    Return what the history tells.
+
+    Raises:
+        HistoryError: There is none: a Snapshot is one moment, and what this host
+            remembers is not of it.
+    """
     from portroom.api.history import history
 
+    if file is None:
+        raise HistoryError(
+            "A saved Snapshot has no history: it is one moment.",
+            "`portroom history` tells what was seen on this host.",
+        )
     return history(question, file, watched)
 
 
