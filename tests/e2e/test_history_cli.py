@@ -109,8 +109,8 @@ def test_nothing_in_this_time_is_an_answer(seen):
     ("words", "parts"),
     [
         (("--since", "soon"), ("'soon' is no time",)),
-        (("--since", "1h", "--until", "2h"), ("--until lies after --since",)),
-        (("--since", "0s"), ("--until lies after --since",)),
+        (("--since", "1h", "--until", "2h"), ("--since has to lie farther back than --until",)),
+        (("--since", "0s"), ("--since has to lie farther back than --until",)),
         (("--key", "example.org"), ("example.org",)),
         (("--points", "0"), ("--points",)),
     ],

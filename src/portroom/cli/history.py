@@ -135,7 +135,9 @@ def _question(
     from portroom.model.facts.sockets import Protocol
 
     if until >= since:
-        raise click.UsageError("--until lies after --since: it ends before it begins.")
+        raise click.UsageError(
+            "--since has to lie farther back than --until: there is no time between them."
+        )
     few = MOST_POINTS if key is None else POINTS.get(output, MOST_POINTS)
     return HistoryQuestion(
         since_s=since,

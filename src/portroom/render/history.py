@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -68,7 +69,13 @@ MOMENT_COLUMNS = (
     Column("FULL IN", right=True, drop=5),
 )
 
+LEAST_MINUTES_S = 600.0
+"""What is shorter has its ends told in seconds."""
+
 BAR_CELLS = 10
+
+LATE = 1.5
+"""How many times as long as usual the next sample may take before a blank is one."""
 
 LOOKS = ((0.95, "red"), (0.8, "yellow"))
 
@@ -236,7 +243,7 @@ def _moment_row(moment: Moment, style: Style) -> Row:
         number(moment.free_ports),
         number(moment.time_wait_sockets),
         _rate(moment.connects_per_s),
-        "-" if full is None else duration(full),
+        "-" if full is None else duration(full) if full else "full",
     )
 
 
@@ -249,17 +256,32 @@ def _bar(ratio: float | None, style: Style) -> str:
     return full * held + free * (BAR_CELLS - held)
 
 
+def _begin(answer: History) -> datetime.datetime:
+    """Return where a course begins: where something is known, not before that was asked."""
+    known = (line.moments[0].at for line in answer.lines if line.moments)
+    return max(answer.since, min(known, default=answer.since))
+
+
+def _whole_s(answer: History) -> float:
+    """Return how long a course is, in seconds; never 0."""
+    return (answer.until - _begin(answer)).total_seconds() or 1.0
+
+
 def _points(moments: Sequence[Moment], answer: History) -> list[Point]:
-    """Return moments as points between the beginning and the end of a history."""
-    whole_s = (answer.until - answer.since).total_seconds() or 1.0
+    """
+    Return moments as points between the beginning and the end of a history.
+
+    A single sample stands for the time until the next one if that came as soon as
+    usual, or a terminal with more columns than samples would show a comb.
+    """
+    begin, whole_s = _begin(answer), _whole_s(answer)
+    begins = [(one.at - begin).total_seconds() for one in moments]
+    steps = [later - one for one, later in pairwise(begins)]
+    usual_s = sorted(steps)[len(steps) // 2] if steps else 0.0
+    lasts = [step if step <= LATE * usual_s else 0.0 for step in steps]
     return [
-        Point(
-            (one.at - answer.since).total_seconds() / whole_s,
-            one.occupancy_ratio,
-            one.below_half,
-            one.span_s / whole_s,
-        )
-        for one in moments
+        Point(from_s / whole_s, one.occupancy_ratio, one.below_half, (one.span_s or last) / whole_s)
+        for one, from_s, last in zip(moments, begins, [*lasts, 0.0], strict=False)
     ]
 
 
@@ -271,18 +293,19 @@ def _chart(line: Line, answer: History, style: Style) -> list[str]:
     marks = _mark_line(answer, width - AXIS_COLUMNS)
     if marks.strip():
         lines.append(" " * AXIS_COLUMNS + marks.rstrip())
-    ends = [f"{one:%m-%d %H:%M}" for one in (answer.since, answer.until)]
+    form = "%m-%d %H:%M" if _whole_s(answer) >= LEAST_MINUTES_S else "%H:%M:%S"
+    ends = [f"{one:{form}}" for one in (_begin(answer), answer.until)]
     blanks = max(1, width - AXIS_COLUMNS - sum(map(len, ends)))
     return [*lines, " " * AXIS_COLUMNS + ends[0] + " " * blanks + ends[1]]
 
 
 def _mark_line(answer: History, cells: int) -> str:
     """Return the first letter of each mark below its time."""
-    whole_s = (answer.until - answer.since).total_seconds() or 1.0
+    begin, whole_s = _begin(answer), _whole_s(answer)
     line = [" "] * max(cells, 1)
     for mark in answer.marks:
         if mark.kind != "gap":
-            place = int((mark.at - answer.since).total_seconds() / whole_s * len(line))
+            place = int((mark.at - begin).total_seconds() / whole_s * len(line))
             line[min(max(place, 0), len(line) - 1)] = printable(mark.kind[:1])
     return "".join(line)
 

@@ -145,6 +145,28 @@ def test_lines_of_json_and_csv_have_the_namespace():
     assert 1 + 7 == len(text)
 
 
+def test_samples_leave_no_comb_in_a_wide_chart():
+    """Each stands for the time until the next one; a blank is a sample that did not come."""
+    every = [moment(minute, 0.9, span_s=0.0) for minute in range(60)]
+    rows = [
+        history.as_text(answer(line(*moments)), Style(width=187, ascii=True), history.CHART)
+        for moments in (every, every[:20] + every[25:])
+    ]
+    whole, missed = (text.splitlines()[-6].split("|")[1].rstrip() for text in rows)
+
+    assert set(whole) == {"#"}
+    assert "#" * 58 + " " * 17 + "#" in missed
+
+
+def test_a_key_that_is_full_is_told_as_full():
+    """Not as one that will be in 0 ms."""
+    moments = [moment(1, 1.0, exhausted_in_s=0.0), moment(2, 0.9, exhausted_in_s=90.0)]
+    text = history.as_text(answer(line(*moments)), Style(width=120, ascii=True), history.MOMENTS)
+
+    assert " full\n" in text
+    assert " 1 min 30 s\n" in text
+
+
 POINTS = st.lists(
     st.builds(
         Point,
