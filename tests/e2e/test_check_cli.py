@@ -257,5 +257,5 @@ def test_a_rate_without_a_history_is_unknown(netns, tmp_path):
 
     assert (3, 2) == (idle.status, full.status)
     assert 0 == figures(idle)[0]
-    assert "There is no history" in idle.answer
+    assert "or it may not be looked at, no connection, " in idle.answer
     assert "There is no history" in full.answer

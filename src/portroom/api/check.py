@@ -90,7 +90,8 @@ def rate(question: CheckQuestion, found: Verdict, file: str | None = None) -> Ra
         tightest = _lately(None, found, file)
         moments = _lately(remote, found, file) if remote else ()
     except PortroomError as error:
-        return Rate(reason=str(error))
+        # Figures follow in the same line, so it is no sentence, and its hint is left out.
+        return Rate(reason=error.message.rstrip("."))
     if not tightest:
         return NOTHING
     # A key that is not among those remembered has no rate; that is no fault.

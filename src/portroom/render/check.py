@@ -101,7 +101,8 @@ def _speed(rate: Rate) -> str:
     """Return how fast connections came, and when none fits any more."""
     if rate.connects_per_s is None:
         return ""
-    when = "" if rate.exhausted_in_s is None else f", full in {duration(rate.exhausted_in_s)}"
+    # A key that is full already is told as such by its figures.
+    when = f", full in {duration(rate.exhausted_in_s)}" if rate.exhausted_in_s else ""
     return f"{_number(rate.connects_per_s)} connects/s{when}"
 
 

@@ -83,6 +83,7 @@ def test_a_rate_is_told():
     line = as_line(with_rate(found, Rate(8.25, 90.0)))
     assert ", 8.25 connects/s, full in 1 min 30 s | " in line
     assert line.endswith(" connects_per_s=8.25;;;0")
+    assert ", 8.25 connects/s | " in as_line(with_rate(found, Rate(8.25, 0.0)))
     assert as_line(with_rate(found, Rate(reason="no history"))).startswith("UNKNOWN: no history, ")
 
 
