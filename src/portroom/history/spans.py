@@ -41,9 +41,10 @@ def plan(
     Args:
         connection: Of the file.
         windows: The time, boot by boot.
-        asked_s: How long it is.
+        asked_s: How long it is; what nothing is known of does not count.
         points: The most moments of a line.
     """
+    asked_s = min(asked_s, _known_s(connection, windows))
     if _are_few(connection, windows, points):
         return Plan(0, tuple(_segments(connection, windows, RAW)))
     step_s = _step_s(asked_s, points)
@@ -80,6 +81,17 @@ def _are_few(connection: sqlite3.Connection, windows: Sequence[Window], points: 
         moments, namespaces = connection.execute(question, values).fetchone()
         most += -(-moments // max(namespaces, 1))
     return most <= points and _is_covered(connection, windows)
+
+
+def _known_s(connection: sqlite3.Connection, windows: Sequence[Window]) -> float:
+    """Return how long it is from the first row of a time to its end, in seconds."""
+    for one in windows:
+        first_ms = min(_ends(connection, level, one.boot)[0] for level in LEVELS)
+        if first_ms < NEVER:
+            begin_s = one.booted_at + max(first_ms, one.begin_ms) / 1000
+            last = windows[-1]
+            return max(1.0, last.booted_at + last.end_ms / 1000 - begin_s)
+    return 1.0
 
 
 def _is_covered(connection: sqlite3.Connection, windows: Sequence[Window]) -> bool:

@@ -42,6 +42,17 @@ def test_no_line_has_more_moments_than_asked(tmp_path, store, points):
     assert (seen.step_s == 0) == (points == 500)
 
 
+def test_time_before_the_first_sample_makes_no_span_longer(tmp_path, store):
+    """A daemon that began ten minutes ago is told as finely in the last day as in the last hour."""
+    _, now = fill(store, range(0, 600, 1), 5)
+
+    hour, day = (
+        history(tmp_path, now, since_s=since_s, points=100).step_s for since_s in (3600, 86_400)
+    )
+
+    assert 10.0 == hour == day
+
+
 def test_spans_follow_each_other(tmp_path, store):
     """Minutes, and the samples of the minute that is not over."""
     _, now = fill(store, range(0, 3700, 10), 5)

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 
 import hypothesis
 import hypothesis.strategies as st
@@ -197,3 +198,17 @@ def test_no_peak_is_lost_to_the_width(peak, width):
     among = chart([*points, Point(0.5, peak)], width, Style(ascii=True))
 
     assert sum("#" in one for one in alone) == sum("#" in one for one in among)
+
+
+def test_a_course_begins_where_something_is_known():
+    """A chart of an hour in which the daemon ran for ten minutes shows the ten minutes."""
+    late = answer(line(moment(50, 0.6), moment(55, 0.9), moment(59, 0.6)))
+    begins = late.lines[0].moments[0].at
+
+    text = history.as_text(late, Style(width=80, ascii=True), history.CHART)
+
+    assert [[f"{begins:%m-%d %H:%M}", f"{AT:%m-%d %H:%M}"]] == [
+        re.findall(r"[\d-]+ [\d:]+", one)
+        for one in text.splitlines()
+        if " 0 %" not in one and re.fullmatch(r"\s+\d\d-\d\d .*", one)
+    ]

@@ -85,7 +85,7 @@ def _inferred(ended: Ended, here: Collection[int]) -> Counter[int]:
     """Return to whom the rest is charged without proof; nothing is charged to nobody."""
     known = ended.seen + ended.guessed
     if not known and len(here) == 1:
-        known = Counter(here)
+        known = Counter(tuple(here))  # of a mapping it would take the values for counts
     return _shares(ended.rest, known) if known else Counter()
 
 

@@ -88,7 +88,12 @@ def test_the_rest_is_inferred_from_those_whose_share_is_known():
 
 def test_the_only_one_on_a_key_is_taken_for_the_one():
     """Nobody else was seen there; but it is inferred, not seen."""
-    assert [("web", 9, INFERRED)] == told(Ended(Counter(), Counter(), 9), here=[1])
+    alone = Ended(Counter(), Counter(), 9)
+
+    assert [("web", 9, INFERRED)] == told(alone, here=[1])
+    # With when each was seen last, as it is remembered: the count stays a whole number.
+    (charge,) = charges(alone, PEOPLE, {1: 66420.5})
+    assert (9, int) == (charge.sockets, type(charge.sockets))
 
 
 def test_of_two_on_a_key_nobody_is_taken():
