@@ -21,7 +21,7 @@ from portroom.api.source import Live, Saved, open_sources
 from portroom.api.trials import trials
 from portroom.errors import HistoryError, InvalidRequestError, PortroomError
 from portroom.history.recorder import FlightRecorder
-from portroom.history.state_folder import read_state, write_state
+from portroom.history.state_folder import HISTORY, RECORDED, read_state, write_state
 from portroom.history.store import Store
 from portroom.kernel.kept_features import read_kept_features
 from portroom.kernel.published import COUNTS, read_published
@@ -46,8 +46,6 @@ COUNTS_WITHIN_S = 1.0
 
 UNKEPT = "the Snapshots of the last crossing of a threshold were not all kept"
 
-HISTORY_FILE = "history.sqlite"
-RECORDED_FOLDER = "recorded"
 ALERT_STATE = "alerts.json"
 OWNERS_STATE = "owners.msgpack"
 
@@ -71,7 +69,7 @@ class Observer:
         self._folder = folder
         self._saved = saved
         self._store = None if saved else Store(history_file(config, folder), config.history)
-        self._recorder = FlightRecorder(f"{folder}/{RECORDED_FOLDER}", config.recorder)
+        self._recorder = FlightRecorder(f"{folder}/{RECORDED}", config.recorder)
         self._began = read_instant()
         self._places: dict[Place, _Watching] = {}
         self._surveyed_s: float | None = None
@@ -336,7 +334,7 @@ class _Watching:
 
 def history_file(config: Config, folder: str) -> str:
     """Return where the history lies."""
-    return config.history.file or f"{folder}/{HISTORY_FILE}"
+    return config.history.file or f"{folder}/{HISTORY}"
 
 
 def _place(source: Live) -> Place:
