@@ -87,13 +87,27 @@ def check_target(
         kind = target.lstat().st_mode
     except (OSError, ValueError):
         return
-    if not stat.S_ISREG(kind) and not stat.S_ISLNK(kind):
+    if not _gives_way(target, kind):
         raise InvalidRequestError(
             f"{str(target)!r} is not a regular file.",
             hint=f"Leave {option} away to write to standard output.",
         )
     if not replace:
         raise _exists(target, hint)
+
+
+def _gives_way(target: Path, kind: int) -> bool:
+    """Say whether what is there may be replaced: a file, or a link that leads to one or nowhere."""
+    if not stat.S_ISLNK(kind):
+        return stat.S_ISREG(kind)
+    try:
+        # /dev/stdout leads to whatever is open; what every program needs is the link itself.
+        is_ours = not target.readlink().is_relative_to("/proc")
+        return is_ours and stat.S_ISREG(target.stat().st_mode)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
 
 
 def _exists(target: Path, hint: str) -> InvalidRequestError:

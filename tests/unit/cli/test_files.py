@@ -64,6 +64,18 @@ def test_a_link_is_not_followed(tmp_path):
     assert not (tmp_path / "link").is_symlink()
 
 
+@pytest.mark.parametrize("leads_to", ["/proc/self/fd/1", "/dev/null", "."])
+def test_a_link_to_what_is_no_file_stays(tmp_path, leads_to):
+    """As /dev/stdout is one: with root's rights it would be gone for the whole machine."""
+    link = tmp_path / "stdout"
+    link.symlink_to(leads_to)
+
+    with pytest.raises(InvalidRequestError, match="not a regular file"):
+        write_file(str(link), b"new", replace=True)
+
+    assert link.is_symlink()
+
+
 @pytest.mark.parametrize("replace", [False, True])
 def test_only_a_regular_file_gives_way(tmp_path, replace):
     """A folder or a FIFO is refused, with and without force, and never waited for."""
