@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from tests.e2e import seccomp
-from tests.e2e.faults import answered, ask
+from tests.e2e.faults import alone, answered, ask, mount, needs_root, refused
 from tests.kernel import crowd
 from tests.kernel.sockets import accept_all, connected, listener, tcp, udp
 
@@ -206,3 +206,16 @@ def test_a_probe_without_ipv6_sockets_still_probes_ipv4(netns):
     (key,) = ended.json["keys"]
 
     assert (28_231, 28_231) == (key["free_ports"], key["free_ports_max"])
+
+
+@needs_root
+@pytest.mark.parametrize("words", [("serve",), ("history",), ("metrics",)], ids=" ".join)
+def test_without_a_proc_file_system_there_is_a_sentence(words):
+    """It is no bug of portroom, and says what to mount."""
+
+    def job():
+        """Have nothing at /proc."""
+        mount("tmpfs", "/proc", "tmpfs")
+        return ask(*words, environment={"XDG_STATE_HOME": "/run"})
+
+    refused(alone(job), 3, "/proc/sys/kernel/random/boot_id", "Mount the proc file system")

@@ -210,3 +210,10 @@ def test_the_command_tells_of_a_damaged_history(tmp_path):
 def test_a_file_that_is_no_history_is_refused(file):
     """Whatever it is, nothing waits for it and nothing is read without an end."""
     refused(ask("history", "--history", file), 3, "cannot be read")
+
+
+def test_a_fifo_is_no_history_and_nobody_waits_for_it(tmp_path):
+    """Of one that nobody writes nothing ever comes."""
+    os.mkfifo(tmp_path / "fifo")
+
+    refused(ask("history", "--history", f"{tmp_path}/fifo"), 3, "it is no regular file")

@@ -34,12 +34,13 @@ def history(
     Raises:
         InvalidRequestError: The question cannot be asked so.
         HistoryError: There is no history, or it cannot be read.
+        NotSupportedError: There is no proc file system.
     """
     where = file or find_file()
     journals = tuple(_journals(os.environ))
     if watched is None:
-        here, host = identify(), os.uname().nodename
-        return read_history(where, question, read_instant(), host, here, journals)
+        now, host = read_instant(), os.uname().nodename
+        return read_history(where, question, now, host, identify(), journals)
     netns = watched.namespaces[0].sample.netns if watched.namespaces else identify()
     return read_history(where, question, watched.now, watched.host, netns, journals)
 

@@ -91,7 +91,7 @@ class Observer:
         Look at every namespace once, and return all that is known.
 
         Raises:
-            OSError: There is no proc file system.
+            NotSupportedError: There is no proc file system.
         """
         now = read_instant()
         if self._saved is None:

@@ -28,6 +28,8 @@ def opened(file: str) -> Iterator[sqlite3.Connection]:
             f"There is no history at {file!r}, or it may not be looked at.",
             "`portroom serve` keeps one; --history FILE names another.",
         )
+    if not os.path.isfile(file):  # noqa: PTH113 - as above; of a FIFO nobody ever reads
+        raise HistoryError(f"The history {file!r} cannot be read: it is no regular file.")
     try:
         with contextlib.closing(_connect(file)) as connection:
             read_version(connection)

@@ -6,7 +6,7 @@ import datetime
 import time
 from typing import NamedTuple
 
-from portroom.errors import KernelDataError
+from portroom.errors import KernelDataError, NotSupportedError
 from portroom.kernel.counters import read_counters
 from portroom.kernel.files import PROC, read_text
 from portroom.kernel.groups import all_hashed, count_bound
@@ -24,10 +24,16 @@ def read_instant(proc: str = PROC) -> Instant:
         proc: Where the proc file system is mounted.
 
     Raises:
-        OSError: There is no proc file system.
+        NotSupportedError: There is no proc file system.
     """
+    try:
+        boot_id = read_text(f"{proc}/sys/kernel/random/boot_id").strip()
+    except FileNotFoundError as error:
+        raise NotSupportedError(
+            f"{error.filename} does not exist.", "Mount the proc file system."
+        ) from None
     return Instant(
-        boot_id=read_text(f"{proc}/sys/kernel/random/boot_id").strip(),
+        boot_id=boot_id,
         uptime_s=time.clock_gettime(time.CLOCK_BOOTTIME),
         at=datetime.datetime.now(datetime.UTC),
     )
