@@ -149,6 +149,11 @@ MALFORMED = {
         b"GET / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         400,
     ),
+    "length and encoding": (
+        b"GET / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"0\r\n\r\nGET /metrics HTTP/1.1\r\nHost: {host}\r\n\r\n",
+        400,
+    ),
     "encoding": (b"GET / HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: gzip\r\n\r\n", 400),
     "proxy": (b"GET http://evil.example/ HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
     "connect": (b"CONNECT evil.example:443 HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
@@ -181,6 +186,7 @@ def test_what_cannot_be_answered_gets_a_sentence(running, name):
 
     head, _, body = answer.partition(b"\r\n\r\n")
     assert status == first_line(answer)
+    assert b"HTTP/1.1 200" not in body
     assert status == json.loads(body.splitlines()[0])["status"]
     assert [] == [name for name, value in guard.HEADERS if name + b": " + value not in head]
     assert is_good(running)

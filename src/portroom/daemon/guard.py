@@ -185,6 +185,10 @@ def _by_form(asked: Asked, _: Allowed) -> Refusal | None:
     """Refuse another HTTP, what asks a proxy, and a path that is taken for another."""
     if asked.version not in VERSIONS:
         return _problem(400, f"HTTP/{asked.version[:9]} is not spoken here, but HTTP/1.1 is.")
+    if {"content-length", "transfer-encoding"} <= asked.headers.keys():
+        # Who stands in between may have taken another end of it for the right one.
+        closing = (("connection", "close"),)
+        return _problem(400, "The request names two lengths of its body.", headers=closing)
     if asked.target.startswith(b"/") and b"\\" not in asked.target:
         return None
     return _problem(400, "The request does not name a path that begins with a slash.")
