@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import msgspec
 
 from portroom.api.observing import Observer
 from portroom.kernel.saved_file import read_snapshot
-from portroom.model.facts.config import Config, Serve
+from portroom.model.facts.config import Alerts, Config, Serve
 from portroom.model.facts.sample import BELOW_HALF
 from tests.e2e.faults import alone, needs_root
 from tests.kernel.harness import enter_new_namespace, write_settings
@@ -72,6 +73,34 @@ def test_what_the_recorder_cannot_keep_is_told(netns, tmp_path):
 
     assert [True] == ["Not a directory" in one for one in told], told
     assert [] == after
+
+
+def unwritten(folder):
+    """Fire an alert where nothing can be written, and return what is told of it, then and after."""
+    write_settings(ip_local_port_range="40000 40099")
+    listener(*SERVER)
+    fill(SERVER, at_most=99)
+    config = msgspec.structs.replace(Config(), alerts=Alerts(for_s=0.0))
+    place = Path(folder, "state")
+    observer = Observer(config, str(place))
+    shutil.rmtree(place)
+    place.write_text("in the way")
+    told = [observer.tick(), observer.tick(), observer.tick()]
+    place.unlink()
+    observer.close()
+    return [
+        (one.error, [gap.reason for gap in one.namespaces[0].sample.gaps if gap.source == "state"])
+        for one in told
+    ]
+
+
+def test_what_cannot_be_written_is_no_sample_that_failed(netns, tmp_path):
+    """It is told for as long as that is so, and the samples are as good as ever."""
+    told = netns(unwritten, tmp_path)
+    errors, reasons = zip(*told, strict=True)
+
+    assert {""} == set(errors)
+    assert ["alerts.json" in one for one in reasons[-1]] == [True], reasons
 
 
 def held_by_two():

@@ -131,6 +131,10 @@ def test_a_second_request_has_the_same_time(running, monkeypatch):
 
 LARGE = b"a" * (limits.MOST_UNWANTED_BYTES // 2)
 
+TWO_LENGTHS = (
+    b"GET / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+
 MALFORMED = {
     "garbage": (b"\x00\x01\x02\r\n\r\n", 400),
     "tls": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\xab" * 64 + b"\r\n\r\n", 400),
@@ -150,8 +154,7 @@ MALFORMED = {
         400,
     ),
     "length and encoding": (
-        b"GET / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
-        b"0\r\n\r\nGET /metrics HTTP/1.1\r\nHost: {host}\r\n\r\n",
+        TWO_LENGTHS + b"0\r\n\r\nGET /metrics HTTP/1.1\r\nHost: {host}\r\n\r\n",
         400,
     ),
     "encoding": (b"GET / HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: gzip\r\n\r\n", 400),

@@ -10,7 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -77,6 +77,7 @@ class Observer:
         self._samples = self._skipped = 0
         self._errors: Counter[str] = Counter()
         self._error = ""
+        self._unwritten: dict[str, str] = {}
         self._missed = 0
         self._alerts = () if saved else _read_alerts(folder)
         self._charging = Charging(config.owners)
@@ -250,12 +251,14 @@ class Observer:
         if self._saved is not None:
             return (saved_known(self._saved, self._config, now),)
         known = tuple(one.known for one in self._places.values() if one.known is not None)
-        return tuple(with_gaps(one, self._untaken()) for one in known)
+        return tuple(with_gaps(one, tuple(self._unkept())) for one in known)
 
-    def _untaken(self) -> tuple[Gap, ...]:
-        """Return that the Snapshots of a crossing could not be kept, as long as that is so."""
-        trouble = self._recorder.trouble if self._config.recorder.enabled else ""
-        return (Gap("recorder", f"{UNKEPT}: {trouble}"),) if trouble else ()
+    def _unkept(self) -> Iterator[Gap]:
+        """Yield what could not be written down, as long as that is so."""
+        if self._config.recorder.enabled and self._recorder.trouble:
+            yield Gap("recorder", f"{UNKEPT}: {self._recorder.trouble}")
+        for name, reason in self._unwritten.items():
+            yield Gap("state", f"{name} was not written, which a restart goes by: {reason}")
 
     def _remember(self, known: Sequence[Known], now: Instant) -> HistoryState:
         """Write the new samples into the history, and return how that goes."""
@@ -291,8 +294,11 @@ class Observer:
         """Write a part of the state down; that it cannot be is counted and told."""
         try:
             write_state(self._folder, name, content)
-        except (HistoryError, OSError) as error:
-            self._failed(error)
+        except OSError as error:
+            self._errors[type(error).__name__] += 1
+            self._unwritten[name] = error.strerror or str(error)
+        else:
+            self._unwritten.pop(name, None)
 
     def _mark(self, kind: str, text: str) -> None:
         """Remember that something happened."""
