@@ -11,8 +11,8 @@ import msgspec
 from portroom.api.observing import Observer
 from portroom.kernel.saved_file import read_snapshot
 from portroom.model.facts.config import Alerts, Config, Serve
-from portroom.model.facts.sample import BELOW_HALF
-from tests.e2e.faults import alone, needs_root
+from portroom.model.facts.sample import BELOW_HALF, FULL, IN_RANGE
+from tests.e2e.faults import alone, ask, needs_root
 from tests.kernel.harness import enter_new_namespace, write_settings
 from tests.kernel.sockets import fill, listener, reset
 
@@ -138,3 +138,27 @@ def test_a_namespace_that_ends_is_no_error_and_one_that_goes_on_is_found_at_once
 
     assert [2, 1, 2, 1, 1] == [namespaces for namespaces, _, _ in told]
     assert [("", {})] * 5 == [(error, errors) for _, error, errors in told]
+
+
+def looked_at_closer(folder):
+    """Fill a key, and return how deep was looked, and what is remembered of it."""
+    write_settings(ip_local_port_range="40000 40099")
+    listener(*SERVER)
+    observer = Observer(Config(alerts=Alerts(for_s=0.0)), str(folder))
+    observer.tick()
+    fill(SERVER)
+    depths = [observer.tick().namespaces[0].sample.depth for _ in range(3)]
+    told = [one.name for one in observer.tick().namespaces[0].findings.findings]
+    observer.close()
+    return depths, told, ask("history", "--history", f"{folder}/history.sqlite", "-o", "json").json
+
+
+def test_where_an_alert_begins_it_is_looked_closer_at_once(netns, tmp_path):
+    """Findings are of then, not of five minutes before; history has the alert and one crossing."""
+    depths, told, history = netns(looked_at_closer, tmp_path)
+    marks = [(mark["kind"], mark["text"].split()[0]) for mark in history["marks"]]
+
+    assert [IN_RANGE, FULL, IN_RANGE] == depths
+    assert "tight_key" in told
+    assert ("alert", "key_critical") in marks
+    assert 1 == [kind for kind, _ in marks].count("recorded")

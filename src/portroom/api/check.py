@@ -20,8 +20,6 @@ LATELY_S = 300.0
 
 NOTHING = Rate(reason=f"the history has nothing of this namespace within {LATELY_S:g} s")
 
-NAMELESS = "process"
-
 
 def check(question: CheckQuestion, source: Source) -> Checked:
     """
@@ -120,14 +118,11 @@ def _lately(remote: str | None, found: Verdict, file: str | None) -> Sequence[Mo
     from portroom.model.facts.questions import HistoryQuestion
 
     assert found.netns is not None
-    # A namespace without a name is called by one of its processes, today this one, then that.
-    is_named = found.netns.kind != NAMELESS
     asked = HistoryQuestion(
         since_s=LATELY_S,
         key=remote,
         protocol=None if remote is None else Protocol.TCP,
-        netns=found.netns.name if is_named else None,
+        netns=found.netns.lasting_name,
     )
     lines = history(asked, file).lines
-    one = len({line.netns for line in lines}) == 1
-    return lines[0].moments if one else ()
+    return lines[0].moments if lines else ()

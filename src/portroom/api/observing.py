@@ -9,6 +9,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -33,7 +34,7 @@ from portroom.model.facts.failure import FailureCounts
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.sample import BELOW_HALF, FULL, Instant
 from portroom.model.facts.snapshot import Features, Snapshot
-from portroom.model.facts.watched import PENDING, Alert, HistoryState, Known, Mark, Watched
+from portroom.model.facts.watched import FIRING, PENDING, Alert, HistoryState, Known, Mark, Watched
 
 SURVEY_S = 30.0
 """Seconds between two searches for namespaces, which walk all processes."""
@@ -45,6 +46,8 @@ COUNTS_WITHIN_S = 1.0
 """Longer nobody waits for the trace service, which looks every half second who asks."""
 
 UNKEPT = "the Snapshots of the last crossing of a threshold were not all kept"
+
+CROSSED = re.compile(r"-(?:above|below)-[0-9]+\.snapshot$")
 
 ALERT_STATE = "alerts.json"
 OWNERS_STATE = "owners.msgpack"
@@ -244,7 +247,9 @@ class Observer:
         if taken is None:
             return
         for file in self._recorder.offer(taken, ratio, thresholds, sample.instant, whole):
-            self._mark("recorded", file)
+            if CROSSED.search(file):
+                # Those before and after lie beside it, with the numbers next to its own.
+                self._mark("recorded", file)
 
     def _known(self, now: Instant) -> tuple[Known, ...]:
         """Return what is known of each namespace that was sampled at all."""
@@ -276,13 +281,23 @@ class Observer:
         if self._saved is not None:
             return watched
         step = alerts.step(self._alerts, watched, self._config.alerts)
-        for told in step.told:
-            self._mark("alert", f"{told.name} {told.state}: {told.subject}")
+        self._follow(step.alerts)
         if _lasting(step.alerts) != _lasting(self._alerts):
             # Who was told once is not told again after a restart.
             self._write(ALERT_STATE, msgspec.json.encode(step.alerts))
         self._alerts = step.alerts
         return msgspec.structs.replace(watched, alerts=step.alerts, told=step.told)
+
+    def _follow(self, later: Sequence[Alert]) -> None:
+        """Remember what began or ended, and look closer at once where something began."""
+        before = {(one.name, one.subject): one.state for one in self._alerts}
+        for one in later:
+            if one.state == PENDING or before.get((one.name, one.subject)) == one.state:
+                continue
+            self._mark("alert", f"{one.name} {one.state}: {one.subject}")
+            for watching in self._places.values():
+                if one.state == FIRING and watching.is_called(one.netns):
+                    watching.sampler.hurry()
 
     def _keep_owners(self, now: Instant) -> None:
         """Write down who was seen, now and then: a restart shall not forget it."""
@@ -320,6 +335,10 @@ class _Watching:
     def is_of_others(self) -> bool:
         """Say whether it is another namespace than the daemon's own, or the host's."""
         return self.source.known is not None and self.source.known.kind != "host"
+
+    def is_called(self, name: str) -> bool:
+        """Say whether it is the namespace of an alert."""
+        return self.known is not None and self.known.sample.netns.lasting_name == name
 
     def whole_if_read(self) -> Snapshot | None:
         """Return all of the namespace, None where it cannot be read now."""

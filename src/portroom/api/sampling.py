@@ -90,6 +90,10 @@ class Sampler:
         most = min(max(compared, LEAST_COMPARED), MOST_COMPARED)
         self._before = deque(self._before, maxlen=most)
 
+    def hurry(self) -> None:
+        """Look at every socket the next time, with settings and findings."""
+        self._full_at_s = None
+
     def whole(self) -> Snapshot:
         """
         Read all of the namespace, as `portroom snapshot` does.

@@ -253,11 +253,21 @@ async def _history(desk: Desk, values: Values) -> Response:
         until_s=values["until"],
         key=values["key"],
         protocol=None if protocol is None else Protocol(protocol),
-        netns=values["netns"],
+        netns=_remembered(desk.board.newest, values["netns"]),
         limit=values["limit"],
         points=values["points"],
     )
     return Response(await desk.archive.body(desk.board, question), media_type=JSON)
+
+
+def _remembered(watched: Watched | None, name: str | None) -> str | None:
+    """Return how history calls a namespace; what is not there any more is asked as it is."""
+    if watched is None or name is None:
+        return name
+    try:
+        return known_of(watched, name).sample.netns.lasting_name
+    except UnansweredError:
+        return name
 
 
 async def _events(desk: Desk, values: Values) -> Response:

@@ -339,7 +339,7 @@ class _Boot:
         number = self._namespaces.get(netns)
         if number is not None:
             return number
-        told = (_clean(netns.name), netns.kind, self._number, netns.cookie or netns.inode)
+        told = (_clean(netns.lasting_name), netns.kind, self._number, netns.cookie or netns.inode)
         if netns.kind == "host":
             told = (*told[:2], 0, 0)
         found = self._connection.execute(_NAMESPACE, told).fetchone()

@@ -15,6 +15,7 @@ from portroom.history.database import BESIDE
 from portroom.history.store import LOOKED_THROUGH_S, MOST_WAITING_ROWS, Store
 from portroom.model.facts.config import HistoryKept
 from portroom.model.facts.sample import BELOW_HALF
+from portroom.model.facts.snapshot import NetnsId
 from portroom.model.facts.watched import HistoryState, KeyName, Mark
 from tests.kernel.harness import in_child
 from tests.unit.made_history import (
@@ -515,3 +516,17 @@ def test_threads_may_ask_at_once(store):
 
     assert seen <= {"ok", "off"}
     assert isinstance(store.state(), HistoryState)
+
+
+def test_a_namespace_without_a_name_is_one_line_after_a_restart(tmp_path):
+    """It is called by whichever process is found in it; its cookie stays."""
+    for place, pid in enumerate((7, 8)):
+        store = store_in(tmp_path)
+        now = instant(10 * place)
+        store.add([entry(now, 5, netns=NetnsId(f"pid:{pid} (web)", 12, 34, "process", pid))], now)
+        store.close()
+
+    lines = history(tmp_path, instant(20)).lines
+
+    assert {"netns:12"} == {line.netns for line in lines}
+    assert [2] * len(lines) == [len(line.moments) for line in lines]

@@ -75,7 +75,14 @@ def _over(key: Key, limit: float, clear: float) -> Case | None:
 
 
 def in_doubt(_: Watched, known: Known, config: Alerts) -> Cases:
-    """Find keys that are over a threshold only if the ports in doubt are held, too."""
+    """
+    Find the key that is over a threshold only if the ports in doubt are held, too.
+
+    One a namespace, as what is in doubt for one key is in doubt for each; and none
+    where a key surely is over a threshold, since that is what makes the others doubtful.
+    """
+    if any(key.occupancy_ratio >= config.warning_ratio for key in known.sample.keys):
+        return ()
 
     def look(key: Key) -> Case | None:
         """Return the case of one key."""
@@ -87,11 +94,11 @@ def in_doubt(_: Watched, known: Known, config: Alerts) -> Cases:
             f"In doubt: {_held_words(key)} Of {count(key.doubtful_ports, 'port')} the kernel "
             f"does not tell; with them it would be {key.eligible_ports - key.free_ports:,}."
         )
-        return Case(
-            key_words(key), summary, high, begins=any(low < limit <= high for limit in limits)
-        )
+        begins = any(low < limit <= high for limit in limits)
+        return Case("ports in doubt", summary, high, begins=begins)
 
-    return filter(None, map(look, known.sample.keys))
+    found = [case for case in map(look, known.sample.keys) if case]
+    return [max(found, key=lambda case: (case.begins, case.value))] if found else ()
 
 
 def forecast(_: Watched, known: Known, config: Alerts) -> Iterator[Case]:

@@ -74,7 +74,7 @@ def identity(alert: Alert) -> Identity:
 def _scopes(watched: Watched, config: Alerts) -> Iterator[_Scope]:
     """Yield what each rule says, of each namespace or of the host."""
     # Two namespaces may have one name; what is said of either is said of it.
-    named = {known.sample.netns.name: known for known in reversed(watched.namespaces)}
+    named = {known.sample.netns.lasting_name: known for known in reversed(watched.namespaces)}
     seen = {id(known) for known in fresh(watched) if not is_hidden(known.sample)}
     for rule in RULES:
         if rule.of_host is not None:

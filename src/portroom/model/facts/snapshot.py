@@ -45,6 +45,16 @@ class NetnsId(msgspec.Struct, frozen=True):
     kind: str
     pid: int | None = None
 
+    @property
+    def lasting_name(self) -> str:
+        """
+        Return what it is called as long as it is there: not by a process, which may end.
+
+        >>> NetnsId("pid:7 (web)", 12, 4026531833, "process", 7).lasting_name
+        'netns:12'
+        """
+        return f"netns:{self.cookie}" if self.kind == "process" and self.cookie else self.name
+
 
 class Features(msgspec.Struct, frozen=True):
     """

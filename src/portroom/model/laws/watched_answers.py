@@ -52,12 +52,12 @@ def known_as(watched: Watched, name: str | None) -> Known | None:
 
     Args:
         watched: What the daemon knows.
-        name: Its name, or its cookie or inode as text; None is the first one, which is
+        name: Its name, that of history, or its cookie or inode; None is the first one, which is
             the daemon's own.
     """
     if name is None:
         return watched.namespaces[0] if watched.namespaces else None
-    for part in ("name", "cookie", "inode"):
+    for part in ("name", "lasting_name", "cookie", "inode"):
         for known in watched.namespaces:
             if str(getattr(known.sample.netns, part)) == name:
                 return known

@@ -15,6 +15,7 @@ from portroom.model.facts.answers import CRITICAL, INFO, SEVERITIES, WARNING, Dr
 from portroom.model.facts.config import Alerts
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.sample import HIGH, LOW, Forecast
+from portroom.model.facts.snapshot import NetnsId
 from portroom.model.facts.trial import BrokenOff, PendingTrial
 from portroom.model.facts.watched import FIRING, PENDING, RESOLVED, HistoryState
 from tests.unit.made_alarms import (
@@ -149,6 +150,28 @@ def test_only_sure_ports_decide_and_doubt_is_a_warning_of_its_own():
     assert [("in_doubt", FIRING)] == told(after)
     assert WARNING == after.told[0].severity
     assert after.told[0].summary.startswith("In doubt: ")
+
+
+def test_one_tight_key_makes_no_warning_of_each_other_one():
+    """What is in doubt for one key is so for all: one alert, and none beside what is sure."""
+    doubtful = [key(10, doubtful=900, remote=f"10.0.0.{number}") for number in range(30, 40)]
+
+    alone = step((), watched(known(*doubtful)), AT_ONCE)
+    beside = step((), watched(known(key(850), *doubtful)), AT_ONCE)
+
+    assert [("in_doubt", FIRING)] == told(alone)
+    assert [("key_tight", FIRING)] == told(beside)
+
+
+def test_a_namespace_without_a_name_is_the_same_after_a_restart():
+    """It is called by whichever process is found in it; its cookie stays."""
+    one, other = (NetnsId(f"pid:{pid} (web)", 12, 34, "process", pid) for pid in (7, 8))
+
+    before = step((), watched(known(key(960), netns=one)), AT_ONCE)
+    after = step(before.alerts, watched(known(key(960), netns=other), at=instant(101)), AT_ONCE)
+
+    assert [("key_critical", FIRING)] == told(before)
+    assert [] == told(after)
 
 
 def test_a_forecast_within_fifteen_minutes_warns():
