@@ -70,7 +70,7 @@ def _sampled(source: Source) -> Known:
         PortroomError: It cannot be read.
     """
     assert isinstance(source, Live)
-    known = Sampler(source, ONCE, Charging(ONCE.owners)).sample(full=True)
+    known = Sampler(source, ONCE, Charging(ONCE.owners)).sample()
     gaps = (*known.sample.gaps, *source.unseen)
     return msgspec.structs.replace(known, sample=msgspec.structs.replace(known.sample, gaps=gaps))
 

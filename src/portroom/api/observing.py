@@ -10,6 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -18,7 +19,7 @@ import msgspec
 from portroom import __version__
 from portroom.api.charging import Charging
 from portroom.api.sampling import Sampler, saved_known, with_gaps
-from portroom.api.source import Live, Saved, open_sources
+from portroom.api.source import Live, Saved, System, open_sources
 from portroom.api.trials import trials
 from portroom.errors import HistoryError, InvalidRequestError, PortroomError
 from portroom.history.recorder import FlightRecorder
@@ -35,6 +36,9 @@ from portroom.model.facts.gaps import Gap
 from portroom.model.facts.sample import BELOW_HALF, FULL, Instant
 from portroom.model.facts.snapshot import Features, Snapshot
 from portroom.model.facts.watched import FIRING, PENDING, Alert, HistoryState, Known, Mark, Watched
+
+FULL_WITHIN_S = 0.5
+"""For so long in each tick namespaces are looked at as a whole; the others in a later one."""
 
 SURVEY_S = 30.0
 """Seconds between two searches for namespaces, which walk all processes."""
@@ -197,7 +201,17 @@ class Observer:
 
     def _sample_all(self) -> None:
         """Take a sample of each namespace; one that cannot be read misses it."""
-        missed = [one for one in self._places.values() if not self._is_sampled(one)]
+        began_s = time.monotonic()
+        features: Features | None = None
+        system = System()
+        missed = []
+        for place, one in enumerate(self._places.values()):
+            # Of hundreds that are due at once each has its turn, and nobody waits for all.
+            may_be_full = place == 0 or time.monotonic() - began_s < FULL_WITHIN_S
+            one.sampler.learn(features)
+            if not self._is_sampled(one, may_be_full=may_be_full, system=system):
+                missed.append(one)
+            features = features or one.sampler.features
         self._leave_ended()
         self._missed = self._missed + 1 if len(missed) == len(self._places) else 0
         if not missed:
@@ -209,10 +223,10 @@ class Observer:
         if len(there) < len(self._places):
             self._places, self._surveyed_s = there, None
 
-    def _is_sampled(self, watching: _Watching) -> bool:
+    def _is_sampled(self, watching: _Watching, *, may_be_full: bool, system: System) -> bool:
         """Take one sample, and say whether there is one."""
         try:
-            watching.take()
+            watching.take(may_be_full=may_be_full, system=system)
         except (PortroomError, OSError) as error:
             # That a namespace ends is no failure; that of the daemon, or the host's, has no end.
             watching.has_ended = isinstance(error, InvalidRequestError) and watching.is_of_others
@@ -347,14 +361,18 @@ class _Watching:
         except (PortroomError, OSError):
             return None
 
-    def take(self) -> None:
+    def take(self, *, may_be_full: bool, system: System) -> None:
         """
         Take a sample.
+
+        Args:
+            may_be_full: Whether there is time for every socket, if it is due.
+            system: What belongs to the whole system, shared by all of one tick.
 
         Raises:
             PortroomError: It cannot be read.
         """
-        self.known = self.sampler.sample()
+        self.known = self.sampler.sample(may_be_full=may_be_full, system=system)
 
 
 def history_file(config: Config, folder: str) -> str:

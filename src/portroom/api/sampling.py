@@ -103,12 +103,25 @@ class Sampler:
         """
         return self._source.run(lambda: take_all(self._source.known))
 
-    def sample(self, *, full: bool = False) -> Known:
+    def learn(self, features: Features | None) -> None:
+        """
+        Go by what the kernel can do, unless it was asked here.
+
+        Args:
+            features: What was found out in another namespace; None if nothing was.
+        """
+        known = self._source.features or features
+        self._source = msgspec.structs.replace(self._source, features=known)
+
+    def sample(self, *, may_be_full: bool = True, system: System | None = None) -> Known:
         """
         Read the namespace once, and return what is known of it now.
 
         Args:
-            full: Whether every socket is wanted, be it due or not.
+            may_be_full: Whether every socket may be looked at, if it is due; else the
+                next sample does. What the kernel can do has to be known then.
+            system: What belongs to the whole system, shared by all that are looked at
+                now; None to read it anew.
 
         Raises:
             PortroomError: It cannot be read.
@@ -120,9 +133,10 @@ class Sampler:
             """Read inside the namespace."""
             began_s = time.monotonic()
             now = read_instant()
-            return (
-                self._full(now, began_s) if full or self._is_due(now) else self._quick(now, began_s)
-            )
+            is_full = self._is_due(now) and (may_be_full or self.features is None)
+            if is_full:
+                return self._full(now, began_s, system or System())
+            return self._quick(now, began_s)
 
         known = source.run(job)
         self._known = with_gaps(known, (*self.unseen, *self._uncharged(known.sample)))
@@ -145,7 +159,6 @@ class Sampler:
 
     def _quick(self, now: Instant, began_s: float) -> Known:
         """Return what counters, or sockets on ports of the range, tell."""
-        assert self._known is not None
         read = self._source.take(Wanted())
         if not self._may_be_half(read):
             beside = Beside(active_opens=read_active_opens())
@@ -158,9 +171,9 @@ class Sampler:
         beside = self._beside(read, keys, now)
         return self._later(sample_of(read, keys, IN_RANGE, now, beside, time.monotonic() - began_s))
 
-    def _full(self, now: Instant, began_s: float) -> Known:
+    def _full(self, now: Instant, began_s: float, system: System) -> Known:
         """Return what every socket tells, with settings and findings."""
-        source = msgspec.structs.replace(self._source, system=System())
+        source = msgspec.structs.replace(self._source, system=system)
         scene = look_around(source, self._pulse)
         latest = scene.after if self._pulse else scene.before
         self._pulse = latest if isinstance(latest, Pulse) else None
@@ -184,9 +197,9 @@ class Sampler:
 
     def _later(self, sample: Sample) -> Known:
         """Return what is known with a newer sample, the rest as the last full one told."""
-        assert self._known is not None
+        before = self._known or Known(sample=sample)
         return msgspec.structs.replace(
-            self._known, sample=sample, forecasts=forecasts((*self._before, sample))
+            before, sample=sample, forecasts=forecasts((*self._before, sample))
         )
 
     def _may_be_half(self, read: Snapshot) -> bool:
