@@ -37,6 +37,9 @@ from portroom.model.facts.sample import BELOW_HALF, FULL, Instant
 from portroom.model.facts.snapshot import Features, Snapshot
 from portroom.model.facts.watched import FIRING, PENDING, Alert, HistoryState, Known, Mark, Watched
 
+LOOKED_INTO = frozenset({"key_half", "key_tight", "key_critical", "exhaustion_forecast"})
+"""Alerts beside which findings shall not be older: what they say of the same key."""
+
 FULL_WITHIN_S = 0.5
 """For so long in each tick namespaces are looked at as a whole; the others in a later one."""
 
@@ -310,7 +313,8 @@ class Observer:
                 continue
             self._mark("alert", f"{one.name} {one.state}: {one.subject}")
             for watching in self._places.values():
-                if one.state == FIRING and watching.is_called(one.netns):
+                begins = one.state == FIRING and one.name in LOOKED_INTO
+                if begins and watching.is_called(one.netns):
                     watching.sampler.hurry()
 
     def _keep_owners(self, now: Instant) -> None:
