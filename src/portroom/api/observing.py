@@ -21,6 +21,7 @@ from portroom.api.charging import Charging
 from portroom.api.sampling import Sampler, saved_known, with_gaps
 from portroom.api.source import Live, Saved, System, open_sources
 from portroom.api.trials import trials
+from portroom.api.watching import Place, Watching, place_of
 from portroom.errors import HistoryError, InvalidRequestError, PortroomError
 from portroom.history.recorder import FlightRecorder
 from portroom.history.state_folder import HISTORY, RECORDED, read_state, write_state
@@ -34,7 +35,7 @@ from portroom.model.facts.config import Config
 from portroom.model.facts.failure import FailureCounts
 from portroom.model.facts.gaps import Gap
 from portroom.model.facts.sample import BELOW_HALF, FULL, Instant
-from portroom.model.facts.snapshot import Features, Snapshot
+from portroom.model.facts.snapshot import Features
 from portroom.model.facts.watched import FIRING, PENDING, Alert, HistoryState, Known, Mark, Watched
 
 LOOKED_INTO = frozenset({"key_half", "key_tight", "key_critical", "exhaustion_forecast"})
@@ -59,9 +60,6 @@ CROSSED = re.compile(r"-(?:above|below)-[0-9]+\.snapshot$")
 ALERT_STATE = "alerts.json"
 OWNERS_STATE = "owners.msgpack"
 
-Place = str | None
-"""A namespace by the name that its source gives it; None is the caller's own."""
-
 
 class Observer:
     """
@@ -81,7 +79,7 @@ class Observer:
         self._store = None if saved else Store(history_file(config, folder), config.history)
         self._recorder = FlightRecorder(f"{folder}/{RECORDED}", config.recorder)
         self._began = read_instant()
-        self._places: dict[Place, _Watching] = {}
+        self._places: dict[Place, Watching] = {}
         self._surveyed_s: float | None = None
         self._omitted = 0
         self._samples = self._skipped = 0
@@ -177,11 +175,13 @@ class Observer:
         features = next(filter(None, seen), None) or self._kept_features()
         places = {}
         for source in found[:most]:
-            place = _place(source)
-            places[place] = self._places.get(place) or _Watching(
-                Sampler(source, self._config, self._charging, features), source
-            )
-            places[place].sampler.unseen = source.unseen
+            place = place_of(source)
+            known = self._places.get(place)
+            if known is None:
+                sampler = Sampler(source, self._config, self._charging, features)
+                known = Watching(sampler, source)
+            places[place] = known
+            known.move(source)
         self._places = places
 
     def _kept_features(self) -> Features | None:
@@ -226,7 +226,7 @@ class Observer:
         if len(there) < len(self._places):
             self._places, self._surveyed_s = there, None
 
-    def _is_sampled(self, watching: _Watching, *, may_be_full: bool, system: System) -> bool:
+    def _is_sampled(self, watching: Watching, *, may_be_full: bool, system: System) -> bool:
         """Take one sample, and say whether there is one."""
         try:
             watching.take(may_be_full=may_be_full, system=system)
@@ -247,7 +247,7 @@ class Observer:
         self._errors[type(error).__name__] += 1
         self._error = str(error)
 
-    def _record(self, watching: _Watching) -> None:
+    def _record(self, watching: Watching) -> None:
         """Keep Snapshots around a crossing of a threshold."""
         assert watching.known is not None
         sample = watching.known.sample
@@ -340,56 +340,9 @@ class Observer:
             self._store.mark(Mark(now.at, kind, text), now)
 
 
-class _Watching:
-    """One namespace that is watched: its sampler and what is known of it."""
-
-    def __init__(self, sampler: Sampler, source: Live) -> None:
-        self.source = source
-        self.sampler = sampler
-        self.known: Known | None = None
-        self.has_ended = False
-
-    @property
-    def is_of_others(self) -> bool:
-        """Say whether it is another namespace than the daemon's own, or the host's."""
-        return self.source.known is not None and self.source.known.kind != "host"
-
-    def is_called(self, name: str) -> bool:
-        """Say whether it is the namespace of an alert."""
-        return self.known is not None and self.known.sample.netns.lasting_name == name
-
-    def whole_if_read(self) -> Snapshot | None:
-        """Return all of the namespace, None where it cannot be read now."""
-        try:
-            return self.sampler.whole()
-        except (PortroomError, OSError):
-            return None
-
-    def take(self, *, may_be_full: bool, system: System) -> None:
-        """
-        Take a sample.
-
-        Args:
-            may_be_full: Whether there is time for every socket, if it is due.
-            system: What belongs to the whole system, shared by all of one tick.
-
-        Raises:
-            PortroomError: It cannot be read.
-        """
-        self.known = self.sampler.sample(may_be_full=may_be_full, system=system)
-
-
 def history_file(config: Config, folder: str) -> str:
     """Return where the history lies."""
     return config.history.file or f"{folder}/{HISTORY}"
-
-
-def _place(source: Live) -> Place:
-    """Return what tells a namespace from all others."""
-    known = source.known
-    if known is None:
-        return None
-    return f"{known.name} {known.cookie or known.inode}"
 
 
 def _failures() -> FailureCounts | Gap:

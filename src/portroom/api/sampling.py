@@ -90,6 +90,16 @@ class Sampler:
         most = min(max(compared, LEAST_COMPARED), MOST_COMPARED)
         self._before = deque(self._before, maxlen=most)
 
+    def move(self, source: Live) -> None:
+        """
+        Reach the namespace by another way from now on.
+
+        Args:
+            source: The same namespace, with what was not seen while it was looked for.
+        """
+        self.unseen = source.unseen
+        self._source = msgspec.structs.replace(self._source, netns=source.netns)
+
     def hurry(self) -> None:
         """Look at every socket the next time, with settings and findings."""
         self._full_at_s = None
